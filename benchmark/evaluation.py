@@ -1,0 +1,152 @@
+"""Evaluation: adapt to unseen tasks, then classify their queries with and without transduction."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from benchmark.config import Evaluation
+from benchmark.inner_loop import InnerLoop, Learner
+from tasks.base import Distribution, Task
+from tasks.episode import Episode
+from tasks.sampling import batch_order, fold_in, split_seed
+from tasks.seeding import stateless_key
+
+SIDE_BY_SIDE = 8  # episodes in flight; the number of cores decides how many really run at once
+
+
+class Protocol(NamedTuple):
+    """Episodes of one kind; all steps and transductions are scored on the same adaptation."""
+
+    split: str
+    shots: int
+
+
+class Evaluator:
+    """Scores learners on episodes = f(seed, split, index); the same for every learner."""
+
+    def __init__(
+        self,
+        inner: InnerLoop,
+        distribution: Distribution,
+        task: Task,
+        settings: Evaluation,
+        replacement: bool,
+        seed: int,
+        purpose: str = "evaluation",
+    ) -> None:
+        self.inner, self.distribution, self.task = inner, distribution, task
+        self.settings, self.replacement = settings, replacement
+        self.seed, self.purpose = seed, purpose
+        self.steps = sorted(settings.steps)
+        self.graphs: dict[tuple[str, Protocol], Any] = {}
+
+    def protocols(self) -> Iterator[Protocol]:
+        for split in self.settings.splits:
+            for shots in self.settings.shots:
+                yield Protocol(split, shots)
+
+    def scores(self, learner: Learner, protocol: Protocol, start: int, stop: int) -> np.ndarray:
+        """Scores of episodes start .. stop - 1: [episode, steps, transductive] float32."""
+        run = self.graph("scores", protocol, lambda now, seed: self.score(now, protocol, seed))
+        return run(learner, start, stop)
+
+    def nearest_neighbour(self, protocol: Protocol, start: int, stop: int) -> np.ndarray:
+        """[episode] accuracy of giving each query the label of the nearest support image (L2)."""
+
+        def score(_: Learner, seed: tf.Tensor) -> tf.Tensor:
+            episode = self.sample(protocol, split_seed(seed, 2)[0])
+            flat = [tf.reshape(x, [x.shape[0], -1]) for x in (episode.query_x, episode.support_x)]
+            distance = tf.reduce_sum(tf.square(flat[0][:, None] - flat[1][None]), -1)
+            nearest = tf.gather(episode.support_y, tf.argmin(distance, 1))
+            return accuracy(tf.equal(nearest, episode.query_y))
+
+        none = Learner(tf.zeros([0]), tf.zeros([0]), tf.constant(0, tf.int64))
+        return self.graph("nearest_neighbour", protocol, score)(none, start, stop)
+
+    def graph(self, name: str, protocol: Protocol, score: Callable[..., tf.Tensor]) -> Any:
+        """The function (learner, start, stop) -> scores of those episodes, traced once."""
+        if (name, protocol) not in self.graphs:
+            key = stateless_key(self.seed, f"{self.purpose} {protocol.split}")
+
+            @tf.function
+            def run(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+                return tf.map_fn(
+                    lambda index: score(learner, fold_in(key, index)),
+                    tf.range(start, stop),
+                    fn_output_signature=tf.float32,
+                    parallel_iterations=SIDE_BY_SIDE,
+                )
+
+            self.graphs[name, protocol] = lambda learner, start, stop: run(
+                learner, tf.constant(start, tf.int64), tf.constant(stop, tf.int64)
+            ).numpy()
+        return self.graphs[name, protocol]
+
+    def sample(self, protocol: Protocol, seed: tf.Tensor) -> Episode:
+        return self.distribution.sample(
+            protocol.split, seed, self.task.ways, protocol.shots, self.settings.queries
+        )
+
+    def score(self, learner: Learner, protocol: Protocol, seed: tf.Tensor) -> tf.Tensor:
+        """[steps, transductive] scores of one episode."""
+        episode, outputs = self.outputs(learner, protocol, seed)
+        return tf.stack([[self.judge(o, episode.query_y) for o in row] for row in outputs])
+
+    def outputs(
+        self, learner: Learner, protocol: Protocol, seed: tf.Tensor
+    ) -> tuple[Episode, list[list[tf.Tensor]]]:
+        """One episode and the outputs [query, outputs] for each of steps x transductive."""
+        for_episode, for_batches = split_seed(seed, 2)
+        episode = self.sample(protocol, for_episode)
+        size = episode.support_x.shape[0]
+        order = batch_order(
+            for_batches, size, max(self.steps[-1], 1), self.settings.batch, self.replacement
+        )
+        outputs, done = [], 0
+        for steps in self.steps:
+            learner = self.inner.adapt(
+                learner, episode.support_x, episode.support_y, order[done:steps]
+            )
+            done = steps
+            outputs.append(
+                [self.predict(learner.params, episode, t) for t in self.settings.transductive]
+            )
+        return episode, outputs
+
+    def predict(self, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
+        """Outputs [query, outputs].
+
+        Transductive: the queries form one batch, so each one's normalisation sees the others.
+        Otherwise each query is the last of a batch behind the whole support set (authors' code).
+        """
+        if transductive:
+            return self.inner.network(params, episode.query_x)
+
+        def alone(query: tf.Tensor) -> tf.Tensor:
+            batch = tf.concat([episode.support_x, query[None]], 0)
+            return self.inner.network(params, batch)[-1]
+
+        return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)
+
+    def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tf.Tensor:
+        """Accuracy, or mean squared error, of one episode's outputs."""
+        if self.task.metric == "mse":
+            return tf.reduce_mean(tf.square(outputs - query_y))
+        return accuracy(tf.equal(tf.argmax(outputs, 1, tf.int32), query_y))
+
+
+def accuracy(correct: tf.Tensor) -> tf.Tensor:
+    """Fraction of true values."""
+    return tf.reduce_mean(tf.cast(correct, tf.float32))
+
+
+def mean_and_interval(scores: np.ndarray) -> tuple[float, float]:
+    """Mean of scores [episode] and the half-width of its 95 % interval over episodes.
+
+    Normal interval 1.96 * s / sqrt(n), s the standard deviation with n - 1; 0 for one episode.
+    """
+    wide = scores.astype(np.float64)
+    spread = wide.std(ddof=1) if len(wide) > 1 else 0.0
+    return float(wide.mean()), float(1.96 * spread / np.sqrt(len(wide)))

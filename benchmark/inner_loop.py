@@ -1,0 +1,83 @@
+"""The inner loop: a few optimiser steps of one network on one task."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from benchmark.network import Network
+from benchmark.optimizers import adam_update, sgd_update
+
+
+class Learner(NamedTuple):
+    """What the inner loop moves.
+
+    params: [P] float32, the network's parameters
+    moment: [P] float32, Adam's second moment; it lives on from task to task
+    count:  int64 scalar, the number of steps behind `moment`
+    """
+
+    params: tf.Tensor
+    moment: tf.Tensor
+    count: tf.Tensor
+
+
+class InnerLoop:
+    """Adaptation of `network` with one optimiser; a pure function of learner and data."""
+
+    def __init__(
+        self,
+        network: Network,
+        metric: str,
+        optimizer: str,
+        learning_rate: float,
+        loss_reduction: str,
+    ) -> None:
+        self.network = network
+        self.metric = metric
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.reduce = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[loss_reduction]
+
+    def loss(self, params: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy of labels [n], or squared error of targets [n, outputs]; a scalar."""
+        outputs = self.network(params, x)
+        if self.metric == "mse":
+            return self.reduce(tf.reduce_mean(tf.square(outputs - y), axis=-1))
+        return self.reduce(tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs))
+
+    def gradient(self, params: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """[P] gradient of `loss`."""
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            loss = self.loss(params, x, y)
+        return tape.gradient(loss, params)
+
+    def step(self, learner: Learner, x: tf.Tensor, y: tf.Tensor) -> Learner:
+        """One optimiser step on one mini-batch."""
+        gradient = self.gradient(learner.params, x, y)
+        count = learner.count + 1
+        if self.optimizer == "sgd":
+            params = sgd_update(learner.params, gradient, self.learning_rate)
+            return Learner(params, learner.moment, count)
+        params, moment = adam_update(
+            learner.params,
+            learner.moment,
+            tf.cast(count, tf.float32),
+            gradient,
+            self.learning_rate,
+            tf.sqrt,
+        )
+        return Learner(params, moment, count)
+
+    def adapt(self, learner: Learner, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> Learner:
+        """One step on each mini-batch: rows x[order[i]] for i = 0 .. steps - 1.
+
+        order: [steps, batch] int32 into the support set x [n, ...], y [n, ...].
+        """
+
+        def body(i: tf.Tensor, now: Learner) -> tuple[tf.Tensor, Learner]:
+            return i + 1, self.step(now, tf.gather(x, order[i]), tf.gather(y, order[i]))
+
+        steps = order.shape[0]
+        _, learner = tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), learner))
+        return learner

@@ -1,0 +1,39 @@
+"""Directory names, as OmegaConf resolvers: the same configuration always gets the same one."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.config import fingerprint
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """E.g. omniglot-5way-reptile-2000it-seed0-1a2b3c4d; equal only for equal configurations."""
+    groups = [key for key in _root_ if key != "hydra"]
+    plain: dict[str, Any] = {
+        str(key): OmegaConf.to_container(_root_[key], resolve=True)
+        if OmegaConf.is_config(_root_[key])
+        else _root_[key]
+        for key in groups
+    }
+    select = OmegaConf.select
+    parts = [
+        select(_root_, "task.name"),
+        f"{select(_root_, 'task.ways')}way",
+        select(_root_, "algorithm.name"),
+        f"{select(_root_, 'algorithm.meta_iterations')}it",
+        f"seed{select(_root_, 'seed')}",
+        fingerprint(plain)[:8],
+    ]
+    return "-".join(str(part).replace("/", "_") for part in parts)
+
+
+def sweep_name(*, _root_: DictConfig) -> str:
+    """The experiment's name, or "sweep"."""
+    return str(OmegaConf.select(_root_, "hydra.runtime.choices.experiment") or "sweep")
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

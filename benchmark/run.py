@@ -1,0 +1,211 @@
+"""A run in progress: the network, its training and its evaluation, saved as it goes."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from benchmark import checkpoint, record
+from benchmark.checkpoint import Progress
+from benchmark.config import Settings
+from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
+from benchmark.inner_loop import InnerLoop
+from benchmark.job import Interrupted
+from benchmark.network import Network
+from benchmark.progress import Bar, Interruption
+from benchmark.training import Trainer, add, as_learner
+from tasks.seeding import stateless_key
+
+log = logging.getLogger(__name__)
+EPISODES_A_CALL = 50
+SECONDS_BETWEEN_SAVES = 30.0  # of an evaluation
+
+
+def build_network(settings: Settings) -> Network:
+    """The model with initial weights that depend on the seed alone."""
+    keras.utils.clear_session(free_memory=False)
+    keras.config.set_floatx("float32")
+    keras.utils.set_random_seed(int(stateless_key(settings.seed, "initial weights")[0]))
+    task = settings.task
+    return Network(settings.model.build(task.input_shape, task.outputs(task.ways)))
+
+
+def build_inner_loop(settings: Settings, network: Network) -> InnerLoop:
+    algorithm = settings.algorithm
+    return InnerLoop(
+        network,
+        settings.task.metric,
+        algorithm.inner_optimizer,
+        algorithm.inner_learning_rate,
+        algorithm.loss_reduction,
+    )
+
+
+class Run:
+    """Training and evaluation of one configuration in one directory."""
+
+    def __init__(
+        self, settings: Settings, fingerprint: str, directory: Path, interruption: Interruption
+    ) -> None:
+        self.settings, self.fingerprint, self.directory = settings, fingerprint, directory
+        self.interruption = interruption
+        task, algorithm = settings.task, settings.algorithm
+        distribution = task.load()
+        network = build_network(settings)
+        inner = build_inner_loop(settings, network)
+        self.trainer = Trainer(settings, inner, distribution)
+        self.evaluator = Evaluator(
+            inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
+        )
+        zeros = np.zeros_like(network.initial)
+        self.scratch = (network.initial, zeros, np.int64(0))
+        self.progress = checkpoint.load(directory, fingerprint) or Progress(
+            0, self.scratch, algorithm.initial_outer_state(network.initial)
+        )
+        self.saved = time.monotonic()
+        if self.progress.iteration:
+            log.info("continuing after %d meta-iterations", self.progress.iteration)
+
+    def save(self) -> None:
+        checkpoint.save(self.directory, self.progress, self.fingerprint)
+        self.saved = time.monotonic()
+
+    def stop_if_asked(self) -> None:
+        """Save and raise Interrupted once a signal has come."""
+        if self.interruption.signal is not None:
+            self.save()
+            raise Interrupted(self.interruption.signal)
+
+    def train(self) -> None:
+        """Meta-train to the end, from wherever the last checkpoint stood."""
+        total = self.settings.algorithm.meta_iterations
+        bar = Bar("training", total, self.progress.iteration, self.settings.runtime.progress)
+
+        def report(progress: Progress, due: bool) -> None:
+            fresh = progress.curve and progress.curve[-1]["iteration"] == progress.iteration
+            if fresh:
+                record.write_curve(self.directory, progress.curve)
+            bar.update(progress.iteration, note(progress.curve) if fresh else None)
+            if due:
+                self.save()
+            self.stop_if_asked()
+
+        unfinished = self.progress.iteration < total
+        with bar:
+            self.trainer.train(self.progress, report)
+        if unfinished:
+            self.save()
+
+    def evaluate(self) -> None:
+        """Score the initialisation and the reference lines under every protocol."""
+        evaluator = self.evaluator
+        learners = {"": self.progress.learner, "scratch": self.scratch}
+        jobs = [
+            (name, protocol, self.episodes(name))
+            for name in ("", *self.settings.evaluation.baselines)
+            for protocol in evaluator.protocols()
+        ]
+        total, done = sum(episodes for *_, episodes in jobs), 0
+        began = time.perf_counter()
+        with Bar("evaluation", total, 0, self.settings.runtime.progress) as bar:
+            for name, protocol, episodes in jobs:
+                label = label_of(name, protocol)
+                kept = self.progress.scores.get(label)
+                for start in range(0 if kept is None else len(kept), episodes, EPISODES_A_CALL):
+                    stop = min(start + EPISODES_A_CALL, episodes)
+                    if name in learners:
+                        learner = as_learner(learners[name])
+                        scores = evaluator.scores(learner, protocol, start, stop)
+                    else:
+                        scores = evaluator.nearest_neighbour(protocol, start, stop)[:, None, None]
+                    kept = scores if kept is None else np.concatenate([kept, scores])
+                    self.progress.scores[label] = kept
+                    add(self.progress.seconds, "evaluation", time.perf_counter() - began)
+                    began = time.perf_counter()
+                    bar.update(done + stop)
+                    if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
+                        self.save()
+                    self.stop_if_asked()
+                done += episodes
+
+    def episodes(self, name: str) -> int:
+        """Episodes of the trained initialisation (name "") or of a reference line."""
+        evaluation = self.settings.evaluation
+        return (
+            min(evaluation.episodes, evaluation.baseline_episodes) if name else evaluation.episodes
+        )
+
+    def outcome(self) -> dict[str, Any]:
+        """The record's parts that hold what came out; writes the per-episode scores."""
+        evaluation, seconds = self.settings.evaluation, self.progress.seconds
+        rows: dict[str, list[dict[str, Any]]] = {"": []}
+        files: dict[str, np.ndarray] = {}
+        for name in ("", *evaluation.baselines):
+            rows[name] = []
+            for protocol in self.evaluator.protocols():
+                rows[name] += self.rows(name, protocol, files)
+        record.write_scores(self.directory, files)
+        steady = seconds.get("steady_iterations", 0)
+        return {
+            "evaluations": rows.pop(""),
+            "baselines": [{"method": name, **row} for name, found in rows.items() for row in found],
+            "learning_curve": self.progress.curve,
+            "timing": {
+                "train_seconds": seconds.get("tracing", 0.0) + seconds.get("steady", 0.0),
+                "seconds_per_meta_iteration": seconds["steady"] / steady if steady else None,
+                "curve_seconds": seconds.get("curve", 0.0),
+                "evaluation_seconds": seconds.get("evaluation", 0.0),
+            },
+        }
+
+    def rows(
+        self, name: str, protocol: Protocol, files: dict[str, np.ndarray]
+    ) -> list[dict[str, Any]]:
+        """One row of the record for each steps x transduction; adds the scores to `files`."""
+        evaluation, task = self.settings.evaluation, self.settings.task
+        scores = self.progress.scores[label_of(name, protocol)]
+        adapts = name != "nearest_neighbour"
+        steps = self.evaluator.steps if adapts else [0]
+        transductive = evaluation.transductive if adapts else [False]
+        found = []
+        for i, count in enumerate(steps):
+            for j, shared in enumerate(transductive):
+                kind = "transductive" if shared else "plain"
+                key = f"{label_of(name, protocol)}/{kind}/{count}steps"
+                files[key] = scores[:, i, j]
+                mean, interval = mean_and_interval(scores[:, i, j])
+                found.append(
+                    {
+                        "split": protocol.split,
+                        "ways": task.ways,
+                        "shots": protocol.shots,
+                        "transductive": shared,
+                        "steps": count,
+                        "queries": evaluation.queries,
+                        "episodes": len(scores),
+                        "metric": task.metric,
+                        task.metric: mean,
+                        "ci95": interval,
+                        "scores": key,
+                    }
+                )
+        return found
+
+
+def label_of(name: str, protocol: Protocol) -> str:
+    """Key of a protocol's scores, e.g. "test/5shot" or "scratch/test/5shot"."""
+    return "/".join([*([name] if name else []), protocol.split, f"{protocol.shots}shot"])
+
+
+def note(curve: list[dict[str, Any]]) -> str:
+    """The newest points of the learning curve in a few words."""
+    newest = [p for p in curve if p["iteration"] == curve[-1]["iteration"]]
+    texts = [
+        f"{p['shots']}-shot{' transductive' if p['transductive'] else ''} "
+        + (f"{100 * p['accuracy']:.1f} %" if p["metric"] == "accuracy" else f"mse {p['mse']:.3f}")
+        for p in newest
+    ]
+    return f"{newest[0]['split']} {', '.join(texts)}"

@@ -1,0 +1,74 @@
+"""TensorFlow's start: threads, a silent import on machines without a GPU, a clean slate a job."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from benchmark.config import Runtime
+from tasks.checks import ConfigError
+
+# Lines that TensorFlow prints at every start of a machine without a GPU; all others are shown.
+NOISE = re.compile(
+    rb"cudart_stub|cuda drivers|cuda_platform|cuInit|CUDA_ERROR_NO_DEVICE|cpu_feature_guard"
+    rb"|rebuild TensorFlow with the appropriate compiler flags|oneDNN custom operations"
+    rb"|before absl::InitializeLog|TF-TRT|Unable to register cu"
+)
+
+
+@contextlib.contextmanager
+def without_noise() -> Iterator[None]:
+    """Hold back what C++ code writes to standard error; then show it, less the known noise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held:
+                if line.strip() and not NOISE.search(line):
+                    os.write(2, line)
+
+
+def start_tensorflow(runtime: Runtime) -> None:
+    """Import TensorFlow with the threads asked for.
+
+    Raises ConfigError where an earlier job of this process started it with others.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # information; warnings and errors show
+    with without_noise():
+        import tensorflow as tf
+
+        wanted = {
+            "inter_op": runtime.cores or usable_cores(),
+            "intra_op": runtime.threads,
+        }
+        for kind, threads in wanted.items():
+            get = getattr(tf.config.threading, f"get_{kind}_parallelism_threads")
+            if get() == threads:
+                continue
+            try:
+                getattr(tf.config.threading, f"set_{kind}_parallelism_threads")(threads)
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"runtime: {kind} threads={threads}: must be {get()}, as in the first job of "
+                    "this process (sweep over threads with hydra/launcher=joblib or one command each)"
+                ) from error
+        for gpu in tf.config.list_physical_devices("GPU"):
+            with contextlib.suppress(RuntimeError):  # already in use by an earlier job
+                tf.config.experimental.set_memory_growth(gpu, True)
+        tf.constant(0)  # devices start here, not in the middle of the first measurement
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on; a scheduler may have given it fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,67 @@
+"""What the benchmark asks of a task distribution; inherit from it to add one.
+
+A task is a frozen dataclass whose fields are the keys of its yaml under `conf/task/`. It is
+checked (`check`) before TensorFlow is imported and loaded (`load`) after.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from tasks.checks import require
+from tasks.episode import Episode
+
+
+class Size(NamedTuple):
+    """How many classes a split has, and how many examples each class has."""
+
+    classes: int
+    examples: int
+
+
+class Distribution(Protocol):
+    """A loaded task distribution: episodes as a pure function of (split, seed)."""
+
+    def sample(self, split: str, seed: Any, ways: int, shots: int, queries: int) -> Episode:
+        """Draw one episode inside the TensorFlow graph.
+
+        seed: [2] int32 stateless seed; the same seed always gives the same episode.
+        shots, queries: support and query examples a class, disjoint.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Settings every task distribution has."""
+
+    metric: ClassVar[str] = "accuracy"  # or "mse"; decides the loss and the name of the score
+
+    name: str
+    ways: int
+    train_shots: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        raise NotImplementedError
+
+    def outputs(self, ways: int) -> int:
+        """Width of the network's last layer for an episode of `ways` classes."""
+        return ways
+
+    def sizes(self) -> dict[str, Size] | None:
+        """Size of each split by name, or None where examples are unlimited."""
+        return None
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that cannot work; must not import TensorFlow."""
+        require(self.ways >= 1, "task.ways", self.ways, "at least 1")
+        require(self.train_shots >= 1, "task.train_shots", self.train_shots, "at least 1")
+
+    def load(self) -> Distribution:
+        """Read or make the data; may import TensorFlow. Raises ConfigError where it can't."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the data for the record (classes a split, hash of the split)."""
+        return {}
