@@ -1,0 +1,209 @@
+"""`python -m results DIR...`: tables, figures and a report from the records of any runs."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from results import comparison, figures, records, report, tables
+from results.grouping import BadOption, narrow, resolve_key
+
+Result = TypeVar("Result")
+
+DESCRIPTION = """\
+Read the records (record.json) of any number of runs at or below each DIR and print how accurate
+each method was on unseen tasks, with 95 % intervals.
+
+What varies over the records becomes the rows; way, shots and transduction are the columns; what is
+constant is said once above the table. Only seeds are averaged: with several, ± is the t interval
+over seeds, with one it is the interval over episodes, and the caption says which. Runs that failed
+or cannot be read are named on standard error and the rest goes on."""
+
+EPILOG = """\
+keys
+  Any key of the configuration (algorithm.meta_iterations, task.ways) or its last part
+  (meta_iterations), the protocol (split, metric, ways, shots, transductive, steps, queries,
+  episodes), method, seed. algorithm, task and model mean their names.
+
+examples
+  python -m results outputs
+  python -m results outputs --published
+  python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
+  python -m results outputs --where transductive=false --format latex --output table.tex
+  python -m results outputs --compare reptile fomaml
+  python -m results outputs --figures figures --report report.html
+
+exit status
+  0 done   1 no completed evaluation was found   2 an option is wrong"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        prog="python -m results",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("directories", metavar="DIR", nargs="+", help="directories (or record.json files) to read")
+    add(
+        "--rows",
+        metavar="KEYS",
+        type=_keys,
+        help="keys of the rows, joined by commas "
+        "(default: method and what varies); a key that varies inside a cell is added",
+    )
+    add(
+        "--columns",
+        metavar="KEYS",
+        type=_keys,
+        help="keys of the columns, joined by commas (default: ways,shots,transductive)",
+    )
+    add(
+        "--where",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="use only records with this value; KEY=A,B allows several; may be repeated",
+    )
+    add(
+        "--published",
+        action="store_true",
+        help="compare with the published numbers: difference, verdict, and how budgets differ",
+    )
+    add(
+        "--compare",
+        metavar=("A", "B"),
+        nargs=2,
+        help="print A minus B on the same episodes instead; A and B are methods, or conditions "
+        "such as meta_iterations=1000 (several joined by ';')",
+    )
+    add(
+        "--format",
+        choices=tables.FORMATS,
+        default="text",
+        help="text, markdown or latex (booktabs) to read; csv or parquet for numbers, a line a "
+        "cell (default: text)",
+    )
+    add(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write the table here instead of printing it; parquet needs it",
+    )
+    add("--figures", metavar="DIR", type=Path, help="write every figure as SVG, PDF and PNG")
+    add("--report", metavar="FILE", type=Path, help="write one self-contained HTML page")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.format == "parquet" and options.output is None:
+        parser.error("argument --format: parquet is binary and needs --output FILE")
+    found = records.read_records(options.directories)
+    _say(found.problems)
+    usable = len(found.completed) or (len(found.curves) and (options.figures or options.report))
+    if not usable:
+        _say([f"no completed evaluation in {', '.join(options.directories)}"])
+        return 1
+    try:
+        found = _checked(options, found, parser)
+        _say(f"note: {note}" for note in found.notes)
+        _write(options, found, parser)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        parser.error(f"cannot write {error.filename}: {error.strerror}")
+    return 0
+
+
+def _checked(
+    options: argparse.Namespace, found: records.Records, parser: Parser
+) -> records.Records:
+    """The records that meet --where, once every key is known to exist."""
+    found = _or_error(parser, "--where", partial(narrow, found, options.where))
+    for name in ("rows", "columns"):
+        for key in getattr(options, name) or []:
+            _or_error(parser, f"--{name}", partial(resolve_key, key, found.evaluations))
+    return found
+
+
+def _or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Result:
+    try:
+        return action()
+    except BadOption as error:
+        parser.error(f"argument {option}: {error}")
+
+
+def _write(options: argparse.Namespace, found: records.Records, parser: Parser) -> None:
+    """Everything that was asked for: the table, then figures and report."""
+    made = tables.accuracy_tables(
+        found, options.rows, options.columns, options.published or options.report is not None
+    )
+    if options.compare:
+        _emit(options, _or_error(parser, "--compare", partial(_compared, options, found)))
+    elif made:
+        shown = made if options.published else [table.without_comparison() for table in made]
+        _emit(
+            options,
+            tables.parquet(shown)
+            if options.format == "parquet"
+            else tables.render(shown, options.format),
+        )
+    if options.figures:
+        with figures.style():
+            for name, (_, axes) in figures.all_figures(found).items():
+                files = figures.save(axes, options.figures / name)
+                _say([f"wrote {', '.join(map(str, files))}"])
+    if options.report:
+        report.write_report(found, made, options.report, options.directories)
+        _say([f"wrote {options.report}"])
+
+
+def _compared(options: argparse.Namespace, found: records.Records) -> str | bytes:
+    """The paired comparison in the chosen format."""
+    table, problems = comparison.paired_table(found, *options.compare)
+    _say(problems)
+    if table.empty:
+        raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
+    return tables.render_paired(table, options.compare, options.format)
+
+
+def _emit(options: argparse.Namespace, content: str | bytes) -> None:
+    if options.output is None:
+        print(content, end="")
+        sys.stdout.flush()
+        return
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    data = content if isinstance(content, bytes) else content.encode()
+    options.output.write_bytes(data)
+    _say([f"wrote {options.output}"])
+
+
+def _keys(text: str) -> list[str]:
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not keys:
+        raise argparse.ArgumentTypeError("needs at least one key")
+    return keys
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,452 @@
+"""Figures of records. Each takes a DataFrame and an optional axes, draws, and returns the axes.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; lines differ in
+marker too, so that a copy in grey stays readable. Every curve carries its 95 % interval as a band
+(over seeds where there are several, else over episodes: `grouping.summarise`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from results import records
+from results.grouping import baselines_last, row_keys, show_value, summarise
+from results.labels import column_label, counted, method_name, row_label
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^Dv<>"
+RIGHT, WRONG = "#0072B2", "#D55E00"
+FORMATS = ("svg", "pdf", "png")
+MOST_CURVES = 14
+
+_STYLE: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "font.size": 10,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a '$' in a configuration is a '$'
+    "svg.hashsalt": "results",
+    "savefig.bbox": "tight",
+    "savefig.dpi": 160,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all figures. Draw and save inside it."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def new_axes(width: float = 5.4, height: float = 3.8) -> Axes:
+    """An axes on a figure of its own, free of pyplot's global state (inches)."""
+    return Figure(figsize=(width, height)).add_subplot()
+
+
+def save(axes: Axes, path: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write the figure of `axes` as `path` with each suffix; equal data gives equal files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = [path.with_name(f"{path.name}.{suffix}") for suffix in formats]
+    for file in files:
+        date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(file.suffix[1:])
+        figure_of(axes).savefig(file, metadata=date)
+    return files
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The figure an axes stands on."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def learning_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Score on new tasks against meta-iterations, one curve a configuration and protocol.
+
+    Args:
+        curves: `Records.curves` of one metric.
+    """
+    return _curves(curves, "iteration", "meta-iteration", ax)
+
+
+def against_steps(evaluations: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Score against the number of adaptation steps at evaluation.
+
+    Args:
+        evaluations: rows of `Records.evaluations` of one metric. Those without adaptation steps
+            (nearest neighbour) become level lines.
+    """
+    return _curves(evaluations, "steps", "adaptation steps", ax)
+
+
+def over_grid(
+    evaluations: pd.DataFrame, x: str = "algorithm.meta_iterations", ax: Axes | None = None
+) -> Axes:
+    """Score over one swept, numeric setting, one line for each of the others.
+
+    Args:
+        evaluations: rows of `Records.evaluations` of one metric. Those that do not depend on `x`
+            (baselines) become level lines.
+        x: a column, such as 'algorithm.meta_iterations' or 'shots'.
+    """
+    return _curves(evaluations, x, _axis_name(x), ax)
+
+
+def _curves(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
+    """One line with its band for each configuration; level lines where `x` is missing."""
+    ax = ax or new_axes()
+    usual = ("method", "ways", "shots", "transductive")
+    lines = [key for key in usual if key in frame and key != x]
+    lines = _telling(frame, [*lines, *row_keys(frame, [x, *lines])])
+    cells = summarise(frame, [x, *lines])
+    groups = list(cells.groupby(lines, dropna=False)) if lines else [((), cells)]
+    groups.sort(
+        key=lambda group: (
+            group[1]["method"].iloc[0] in records.BASELINES if "method" in lines else False
+        )
+    )
+    for number, (values, line) in enumerate(groups[:MOST_CURVES]):
+        label = row_label(dict(zip(lines, values, strict=True)))
+        _curve(ax, line.sort_values(x), x, label, number)
+    if len(groups) > MOST_CURVES:
+        ax.set_title(f"the first {MOST_CURVES} of {len(groups)} curves; --where chooses", size=9)
+    if x != "iteration":
+        _swept_axis(ax, sorted(frame[x].dropna().astype(float).unique()))
+    ax.set(xlabel=x_name, ylabel=_score_name(cells))
+    if _scale(cells) == 100:  # an interval over two seeds can be wider than all accuracies
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -1), min(high, 101))
+    if ax.get_legend_handles_labels()[0] and lines:
+        _legend_below(ax)
+    return ax
+
+
+def _telling(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Keys with more than one value: the others need no place in a legend."""
+    return [key for key in keys if frame[key].nunique(dropna=False) > 1]
+
+
+def _curve(ax: Axes, line: pd.DataFrame, x: str, label: str, number: int) -> None:
+    color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    dashes = "-" if number < len(PALETTE) else "--"
+    scale = _scale(line)
+    mean, width = (scale * line[key].to_numpy(float) for key in ("mean", "ci95"))
+    if line[x].isna().all():
+        ax.axhline(mean[0], color=color, linestyle=":", label=label)
+        ax.axhspan(mean[0] - width[0], mean[0] + width[0], color=color, alpha=0.12, linewidth=0)
+        return
+    position = line[x].to_numpy(float)
+    ax.plot(position, mean, dashes, color=color, marker=marker, markersize=4, label=label)
+    ax.fill_between(position, mean - width, mean + width, color=color, alpha=0.2, linewidth=0)
+
+
+def _legend_below(ax: Axes) -> None:
+    longest = max(map(len, ax.get_legend_handles_labels()[1]))
+    ax.legend(
+        fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2 if longest < 30 else 1
+    )
+
+
+def _scale(frame: pd.DataFrame) -> float:
+    return 100.0 if (frame["metric"] == "accuracy").all() else 1.0
+
+
+def _score_name(cells: pd.DataFrame) -> str:
+    """The score, and what its band, bar or ± is over."""
+    over = " or ".join(sorted(cells["interval_over"].unique()))
+    name = "accuracy (%)" if _scale(cells) == 100 else "mean squared error"
+    return f"{name}\n95 % interval over {over}"
+
+
+def _swept_axis(ax: Axes, values: Sequence[float]) -> None:
+    """Ticks at the swept values; a logarithmic axis where they span orders of magnitude."""
+    if values and values[0] > 0 and values[-1] / values[0] > 20:
+        ax.set_xscale("log")
+    if len(values) <= 8:
+        ax.set_xticks(values, [f"{value:g}" for value in values])
+        ax.set_xticks([], minor=True)
+
+
+def _axis_name(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ").replace("meta iterations", "meta-iterations")
+
+
+# --- grids and bars -------------------------------------------------------------------------------
+
+
+def heat_map(
+    evaluations: pd.DataFrame,
+    x: str = "shots",
+    y: str = "algorithm.meta_iterations",
+    ax: Axes | None = None,
+) -> Axes:
+    """Score over two swept settings, with 'mean ± half-width' written into each field.
+
+    Args:
+        evaluations: rows of one metric in which only `x`, `y` and the seed vary.
+
+    Raises:
+        ValueError: something else varies.
+    """
+    if other := row_keys(evaluations, [x, y]):
+        raise ValueError(f"a heat map over {x} and {y} needs one value of {', '.join(other)}")
+    ax = ax or new_axes(5.2, 3.6)
+    cells = summarise(evaluations, [x, y])
+    scale = _scale(cells)
+    mean, width = (
+        scale * cells.pivot(index=y, columns=x, values=key).astype(float)
+        for key in ("mean", "ci95")
+    )
+    image = ax.imshow(mean, cmap="cividis", aspect="auto", origin="lower")
+    middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
+    for (row, column), value in np.ndenumerate(mean.to_numpy(float)):
+        if not np.isnan(value):
+            text = f"{value:.1f}\n± {width.to_numpy(float)[row, column]:.1f}"
+            ax.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                size=9,
+                color="white" if value < middle else "black",
+            )
+    ax.set_xticks(range(mean.shape[1]), [show_value(v) for v in mean.columns])
+    ax.set_yticks(range(mean.shape[0]), [show_value(v) for v in mean.index])
+    ax.set(xlabel=_axis_name(x), ylabel=_axis_name(y))
+    ax.grid(False)
+    figure_of(ax).colorbar(image, ax=ax, label=_score_name(cells))
+    return ax
+
+
+def bars(
+    evaluations: pd.DataFrame,
+    by: Sequence[str] = ("method", "algorithm.inner_steps"),
+    ax: Axes | None = None,
+) -> Axes:
+    """Score of each combination as a bar with its 95 % interval: the gradient combinations.
+
+    Args:
+        evaluations: rows of one metric.
+        by: columns whose combinations are the bars; what else varies is added.
+    """
+    keys = list(by)
+    keys = _telling(evaluations, [*keys, *row_keys(evaluations, keys)]) or keys[:1]
+    cells = baselines_last(summarise(evaluations, keys), keys)
+    ax = ax or new_axes(6.4, 1.0 + 0.34 * len(cells))
+    scale = _scale(cells)
+    colors = [PALETTE[i % len(PALETTE)] for i in pd.factorize(cells[keys[0]])[0]]
+    ax.barh(
+        cells.index,
+        scale * cells["mean"].astype(float),
+        xerr=scale * cells["ci95"],
+        color=colors,
+        alpha=0.85,
+        height=0.7,
+        error_kw={"capsize": 3, "ecolor": "#333333"},
+    )
+    combinations: Any = cells[keys].to_dict("records")
+    labels = [row_label(line) for line in combinations]
+    ax.set_yticks(cells.index, labels)
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set_xlabel(_score_name(cells).replace("\n", ", "))
+    return ax
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def sine_fit(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """One sine task: the true curve, the sampled points and the network before and after adapting.
+
+    Args:
+        points: columns kind ('true', 'sample' or 'prediction'), x, y, and steps (number of
+            adaptation steps of a prediction; 0 is before adaptation).
+    """
+    ax = ax or new_axes(5.6, 3.8)
+    true = points[points["kind"] == "true"].sort_values("x")
+    ax.plot(true["x"], true["y"], color="black", linewidth=2.5, alpha=0.7, label="true curve")
+    predictions = points[points["kind"] == "prediction"]
+    steps = sorted(int(step) for step in predictions["steps"].unique())
+    shades = mpl.colormaps["viridis"](np.linspace(0.85, 0.1, max(len(steps), 2)))
+    for step, shade in zip(steps, shades, strict=False):
+        line = predictions[predictions["steps"] == step].sort_values("x")
+        name = "before adaptation" if step == 0 else f"after {counted(step, 'step')}"
+        ax.plot(line["x"], line["y"], color=shade, linestyle=":" if step == 0 else "-", label=name)
+    sample = points[points["kind"] == "sample"]
+    ax.scatter(
+        sample["x"],
+        sample["y"],
+        color=PALETTE[1],
+        zorder=3,
+        s=28,
+        label=f"{len(sample)} sampled points",
+    )
+    ax.set(xlabel="x", ylabel="y")
+    _legend_below(ax)
+    return ax
+
+
+def episode_sheet(images: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """One episode: a row a class, its support images on the left, its queries on the right.
+
+    A query's frame and mark say whether the adapted model was right (solid frame, ✓) or wrong
+    (dashed frame, ✗), under it stand the predicted class and its probability.
+
+    Args:
+        images: one row an image with the columns kind ('support' or 'query'), label (class number
+            in the episode), image (array [height, width], 0 ink to 1 paper), prediction (class
+            number) and probability (of the prediction, 0 to 1); the last two missing for support.
+    """
+    order = images.assign(place=images.groupby(["label", "kind"]).cumcount())
+    shots = int(order.loc[order["kind"] == "support", "place"].max()) + 1
+    labels = sorted(images["label"].unique())
+    queries = int(order.loc[order["kind"] == "query", "place"].max()) + 1
+    ax = ax or new_axes(1.0 * (shots + queries) + 1.0, 1.25 * len(labels) + 0.4)
+    tiles: Any = order.itertuples()
+    for tile in tiles:
+        left = tile.place if tile.kind == "support" else shots + 0.5 + tile.place
+        _picture(ax, tile, left, top=1.3 * labels.index(tile.label))
+    for number, label in enumerate(labels):
+        ax.text(-0.15, 1.3 * number + 0.5, f"class {label}", ha="right", va="center", size=9)
+    for center, name in [(shots / 2, "support"), (shots + 0.5 + queries / 2, "query")]:
+        ax.text(center, -0.12, name, ha="center", va="bottom", size=10)
+    ax.set(xlim=(-0.9, shots + queries + 0.6), ylim=(1.3 * len(labels), -0.4), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def _picture(ax: Axes, tile: Any, left: float, top: float) -> None:
+    ax.imshow(
+        np.asarray(tile.image, dtype=float),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        extent=(left + 0.04, left + 0.96, top + 0.96, top + 0.04),
+        aspect="equal",
+    )
+    color, dashes = "#999999", "-"
+    if tile.kind == "query":
+        right = tile.prediction == tile.label
+        color, dashes = (RIGHT, "-") if right else (WRONG, "--")
+        ax.text(
+            left + 0.5,
+            top + 1.0,
+            f"{'✓' if right else '✗'} class {tile.prediction:.0f}: {100 * tile.probability:.0f} %",
+            ha="center",
+            va="top",
+            size=8,
+            color=color,
+        )
+    width = 0.8 if tile.kind == "support" else 2.2
+    ax.add_patch(
+        Rectangle(
+            (left + 0.04, top + 0.04),
+            0.92,
+            0.92,
+            fill=False,
+            edgecolor=color,
+            linestyle=dashes,
+            linewidth=width,
+        )
+    )
+
+
+# --- all that records can show --------------------------------------------------------------------
+
+
+def all_figures(found: records.Records) -> dict[str, tuple[str, Axes]]:
+    """Every figure that the records have data for: name -> (caption, axes).
+
+    Names say the metric and the ways where there are several. The grid goes over the numeric
+    setting with the most values; bars show methods and settings that are words.
+    """
+    made: dict[str, tuple[str, Axes]] = {}
+    for name, curves in _parts(found.curves, ["metric"]):
+        splits = " and ".join(sorted(curves["split"].unique()))
+        made[f"learning_curves{name}"] = (
+            f"Learning curves: score on new tasks of {splits} classes.",
+            learning_curves(curves),
+        )
+    for name, rows in _parts(found.completed, ["metric", "ways"]):
+        protocol = column_label({"ways": rows["ways"].iloc[0]}).replace("all", "regression")
+        for kind, (caption, axes) in _of_evaluations(rows).items():
+            made[f"{kind}{name}"] = (f"{protocol}: {caption}", axes)
+    return made
+
+
+def _parts(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(end of the name, rows) of each combination; the name holds only the keys that vary."""
+    if frame.empty:
+        return
+    telling = _telling(frame, keys)
+    for values, part in frame.groupby(keys, dropna=False):
+        words = [
+            f"{show_value(value)}{'way' if key == 'ways' else ''}"
+            for key, value in zip(keys, values, strict=True)
+            if key in telling
+        ]
+        yield "".join(f"_{word}" for word in words), part
+
+
+def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
+    """Figures of the evaluations of one metric and number of ways."""
+    made: dict[str, tuple[str, Axes]] = {}
+    if rows["steps"].nunique() > 1:
+        made["steps"] = ("score against adaptation steps.", against_steps(rows))
+    keys = row_keys(rows, ["shots", "transductive", "steps"])
+    swept = [
+        key
+        for key in keys
+        if pd.api.types.is_numeric_dtype(rows[key])
+        and not pd.api.types.is_bool_dtype(rows[key])
+        and rows[key].nunique() > 1
+    ]
+    if swept:
+        x = max(swept, key=lambda key: rows[key].nunique())
+        made["grid"] = (f"score over {_axis_name(x)}.", over_grid(rows, x))
+        made |= _heat_maps(rows, x)
+    trained = rows.loc[~rows["method"].isin(records.BASELINES), "method"]
+    if set(keys) - {*swept, "method"} or trained.nunique() > 1:
+        shots = rows["shots"].min()
+        fewest = rows[
+            (rows["shots"] == shots)
+            & (rows["steps"].isna() | (rows["steps"] == rows["steps"].max()))
+        ]
+        plain = fewest[~fewest["transductive"].fillna(False).astype(bool)]
+        made["methods"] = (
+            f"methods and settings side by side, {shots}-shot.",
+            bars(plain if len(plain) else fewest, ("method",)),
+        )
+    return made
+
+
+def _heat_maps(rows: pd.DataFrame, y: str) -> dict[str, tuple[str, Axes]]:
+    """Heat maps of each method over shots and the swept setting, where nothing else varies."""
+    made = {}
+    for values, group in rows[rows[y].notna()].groupby(["method", "transductive"], dropna=False):
+        method, transductive = map(show_value, values)
+        both_vary = group["shots"].nunique() > 1 and group[y].nunique() > 1
+        if both_vary and not row_keys(group, ["shots", y]):
+            kind = "transductive" if transductive == "true" else "non-transductive"
+            made[f"heat_map_{method}_{kind}"] = (
+                f"{method_name(method)}, {kind}: score over {_axis_name(y)} and shots.",
+                heat_map(group, "shots", y),
+            )
+    return made

@@ -1,0 +1,180 @@
+"""Choosing keys and records, and averaging over seeds alone.
+
+A cell is one configuration under one protocol. `row_keys` finds what tells the cells of given
+records apart, `summarise` averages each over its seeds.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results import records, statistics
+
+ALIASES = {
+    "algorithm": "method",
+    "algorithm.name": "method",
+    "task": "task.name",
+    "model": "model.name",
+    "meta_iterations": "algorithm.meta_iterations",
+    "iterations": "algorithm.meta_iterations",
+    **{f"evaluation.{key}": key for key in records.PROTOCOL},
+}
+
+
+class BadOption(ValueError):
+    """A row, column or filter that the records do not have; the text names what they have."""
+
+
+def resolve_key(key: str, frame: pd.DataFrame) -> str:
+    """The column of `frame` that a user means: its full name, an alias or its last part.
+
+    Raises:
+        BadOption: no column or several are meant.
+    """
+    known = [*records.configuration_columns(frame), "seed"]
+    if (full := ALIASES.get(key, key)) in known:
+        return full
+    ending = [column for column in known if column.endswith(f".{key}")]
+    if len(ending) == 1:
+        return ending[0]
+    if ending:
+        raise BadOption(f"{key!r} could be any of {', '.join(ending)}")
+    close = difflib.get_close_matches(key, [*known, *ALIASES], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+    raise BadOption(f"no record has {key!r}; {hint}")
+
+
+def select(frame: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
+    """Rows that meet every `key=value`; `key=a,b` allows several values.
+
+    Raises:
+        BadOption: a condition has no '=', an unknown key, or a value that no record has.
+    """
+    for condition in conditions:
+        key, equals, wanted = condition.partition("=")
+        if not equals:
+            raise BadOption(f"{condition!r} is not of the form key=value")
+        column = resolve_key(key, frame)
+        values = frame[column].map(show_value, na_action=None)
+        frame = frame[values.isin(_matching(sorted(values.unique()), wanted, column))]
+    return frame
+
+
+def narrow(found: records.Records, conditions: Iterable[str]) -> records.Records:
+    """The records that meet every condition (`select`), with the curves of their runs.
+
+    Runs that did not complete stay, so that they are not forgotten.
+    """
+    conditions = list(conditions)
+    if not conditions:
+        return found
+    kept = select(found.evaluations, conditions)
+    chosen = set(kept["run"])
+    in_progress = found.runs["status"] != "completed"
+    return dataclasses.replace(
+        found,
+        evaluations=kept,
+        curves=found.curves[found.curves["run"].isin(chosen)],
+        runs=found.runs[found.runs["run"].isin(chosen) | in_progress],
+    )
+
+
+def _matching(known: Sequence[str], wanted: str, column: str) -> list[str]:
+    """The known values that a user's 'a,b' means."""
+    matching = []
+    for choice in [wanted] if wanted in known else wanted.split(","):
+        found = [value for value in known if value == choice.strip() or _same_number(value, choice)]
+        if not found:
+            raise BadOption(f"no record has {column} = {choice!r}; it takes {', '.join(known)}")
+        matching += found
+    return matching
+
+
+def _same_number(text: str, other: str) -> bool:
+    try:
+        return float(text) == float(other)
+    except ValueError:
+        return False
+
+
+def varying_keys(frame: pd.DataFrame) -> list[str]:
+    """Columns of configuration and protocol with more than one value, the most telling first."""
+    first = ["algorithm.meta_iterations", "method"]
+    keys = records.configuration_columns(frame)
+    ordered = [key for key in first if key in keys] + [key for key in keys if key not in first]
+    return [key for key in ordered if frame[key].nunique(dropna=False) > 1]
+
+
+def row_keys(frame: pd.DataFrame, given: Sequence[str]) -> list[str]:
+    """Keys needed besides `given` so that only the seed varies inside a cell.
+
+    A key whose value follows from those before it (20-way runs have another learning rate) adds
+    nothing and is left out.
+    """
+    varying = varying_keys(frame)
+    configurations = frame[list(dict.fromkeys([*given, *varying]))].drop_duplicates()
+    keys = list(given)
+    for key in varying:
+        if key in keys:
+            continue
+        inside = configurations.groupby(keys, dropna=False)[key] if keys else None
+        if inside is None or inside.nunique(dropna=False).gt(1).any():
+            keys.append(key)
+    return keys[len(given) :]
+
+
+def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Mean and 95 % interval of each cell.
+
+    Args:
+        frame: evaluations, in which only the seed varies within a group of `keys`.
+
+    Returns:
+        The keys, then mean, ci95, interval_over ('seeds' where there are several, else
+        'episodes'), seeds, episodes, metric. Intervals over seeds are `statistics.seed_interval`.
+    """
+    cells = (
+        frame.groupby(list(keys), dropna=False, sort=False)
+        .agg(
+            mean=("value", "mean"),
+            spread=("value", "std"),
+            ci95=("value", "size"),
+            seeds=("value", "size"),
+            of_episodes=("ci95", "first"),
+            episodes_each=("episodes", "first"),
+            kind=("metric", "first"),
+        )
+        .reset_index()
+    )
+    several = cells["seeds"] > 1
+    over_seeds = statistics.t_half_width(cells["spread"].astype(float), cells["seeds"])
+    cells["ci95"] = np.where(several, over_seeds, cells["of_episodes"].astype(float))
+    cells["interval_over"] = np.where(several, "seeds", "episodes")
+    cells["episodes"], cells["metric"] = cells["episodes_each"], cells["kind"]
+    extra = ["mean", "ci95", "interval_over", "seeds", "episodes", "metric"]
+    return cells[[*(key for key in keys if key not in extra), *extra]]
+
+
+def baselines_last(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Cells in ascending order of `keys`, those of baselines at the end."""
+    if "method" not in cells:
+        return cells.sort_values(list(keys), ignore_index=True)
+    last = cells["method"].isin(records.BASELINES)
+    return (
+        cells.assign(_last=last)
+        .sort_values(["_last", *keys], ignore_index=True)
+        .drop(columns="_last")
+    )
+
+
+def show_value(value: Any) -> str:
+    """A key's value as a user would write it on the command line; '-' where there is none."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)

@@ -1,0 +1,202 @@
+"""One self-contained page about any number of runs: no network, no scripts, one file."""
+
+import base64
+import io
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from results import comparison, figures, labels, records, tables
+from results.grouping import show_value
+
+MOST_RUNS = 200
+"""Runs that the page lists one by one."""
+
+_MACHINE = {
+    "environment.device": "device",
+    "environment.cores": "cores",
+    "environment.python": "Python",
+    "environment.tensorflow": "TensorFlow",
+    "environment.keras": "Keras",
+    "environment.numpy": "NumPy",
+    "environment.project": "project version",
+    "environment.commit": "commit",
+    "environment.dirty": "uncommitted changes",
+}
+
+
+def write_report(
+    found: records.Records, made: Sequence[tables.Table], path: Path, sources: Sequence[str]
+) -> None:
+    """Write the page.
+
+    Args:
+        found: the records; made: their tables (`tables.accuracy_tables`).
+        path: the HTML file to write; its directory is made.
+        sources: the directories the records were read from, for the command on the page.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(
+        facts=_facts(found.runs),
+        notes=found.notes,
+        problems=found.problems,
+        tables=[_table(table) for table in made],
+        figures=_pictures(found),
+        published=_published(made),
+        configuration=_configuration(found.runs),
+        machine=_values(found.runs, _MACHINE),
+        runs=_runs(found.runs),
+        commands=_commands(found.runs),
+        more=max(0, len(found.runs) - MOST_RUNS),
+        command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def _facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The page in five numbers."""
+    if runs.empty:
+        return [("runs", "0")]
+    counts = runs["status"].value_counts()
+    facts = [
+        (f"run {status}" if count == 1 else f"runs {status}", str(count))
+        for status, count in counts.items()
+    ]
+    if "seed" in runs:
+        facts.append(("seeds", str(runs["seed"].nunique())))
+    if "timing.train_seconds" in runs:
+        facts.append(("spent training", duration(runs["timing.train_seconds"].sum())))
+    if "finished" in runs and runs["finished"].notna().any():
+        facts.append(("last finished", str(runs["finished"].dropna().max())[:10]))
+    return facts
+
+
+def duration(seconds: float) -> str:
+    """'1 h 05 min', '3 min 20 s' or '12.3 s'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _table(table: tables.Table) -> dict[str, Any]:
+    """A table, and its comparison with the published numbers, as the template wants them."""
+    made = {
+        "header": table.header,
+        "caption": table.caption,
+        "keys": len(table.rows),
+        "grid": _grid(tables.layout(table)),
+        "comparison": None,
+        "sources": [],
+    }
+    if table.comparison is not None and table.compared:
+        made["comparison"] = _grid(tables.comparison_layout(table.comparison, table.rows))
+        made["sources"] = tables.comparison_caption(table.comparison)
+    return made
+
+
+def _grid(frame: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "columns": [str(column) for column in frame.columns],
+        "lines": frame.map(str).to_numpy().tolist(),
+    }
+
+
+def _pictures(found: records.Records) -> list[dict[str, str]]:
+    """The figures as SVG images inside the page; an image cannot run scripts."""
+    pictures = []
+    with figures.style():
+        for caption, axes in figures.all_figures(found).values():
+            buffer = io.BytesIO()
+            figures.figure_of(axes).savefig(buffer, format="svg", metadata={"Date": None})
+            source = base64.b64encode(buffer.getvalue()).decode()
+            pictures.append({"caption": caption, "source": f"data:image/svg+xml;base64,{source}"})
+    return pictures
+
+
+def _published(made: Sequence[tables.Table]) -> dict[str, Any] | None:
+    """All published numbers with their sources, where the records have something to compare."""
+    if not any(table.compared for table in made):
+        return None
+    numbers = comparison.published_numbers()
+    frame = pd.DataFrame(
+        {
+            "method": numbers["method"].map(labels.method_name),
+            "protocol": [
+                labels.column_label(line)
+                for line in numbers[["ways", "shots", "transductive"]].to_dict("records")
+            ],
+            "accuracy (%)": [
+                f"{value:.4g}" + ("" if pd.isna(width) else f" ± {width:g}")
+                for value, width in zip(numbers["accuracy"], numbers["half_width"], strict=True)
+            ],
+            "what ± is": numbers["interval"],
+            "source": numbers["source"],
+        }
+    )
+    return _grid(frame)
+
+
+def _values(runs: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
+    """Each column's values, the commonest first."""
+    shown = []
+    for column, name in names.items():
+        values: Any = runs[column].dropna().value_counts().index if column in runs else []
+        if len(values):
+            texts = [show_value(value) for value in values[:8]]
+            more = f" and {len(values) - 8} more" if len(values) > 8 else ""
+            shown.append((name, ", ".join(texts) + more))
+    return shown
+
+
+def _configuration(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    keys = [
+        column
+        for column in runs.columns
+        if "." in column and not column.startswith(("data.", "timing.", "environment."))
+    ]
+    return _values(runs, {key: key for key in keys})
+
+
+def _runs(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """One line a run: directory, state and time."""
+    seconds = "timing.train_seconds"
+    each = "timing.seconds_per_meta_iteration"
+    lines = []
+    for run in runs.head(MOST_RUNS).to_dict("records"):
+        reason = "" if pd.isna(run.get("reason")) else f": {run['reason']}"
+        lines.append(
+            {
+                "run": str(run["run"]),
+                "status": f"{run['status']}{reason}",
+                "method": labels.method_name(run.get("method")),
+                "seed": show_value(run.get("seed")),
+                "training": duration(run[seconds]) if pd.notna(run.get(seconds)) else "-",
+                "each": f"{1000 * run[each]:.1f} ms" if pd.notna(run.get(each)) else "-",
+            }
+        )
+    return lines
+
+
+def _commands(runs: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """The commands that make these records again, by method."""
+    if "command" not in runs:
+        return []
+    known = runs.dropna(subset=["command"]).drop_duplicates("command").head(MOST_RUNS)
+    return [
+        (labels.method_name(method), list(group["command"]))
+        for method, group in known.groupby("method", sort=True)
+    ]

@@ -1,0 +1,146 @@
+"""Means and 95 % intervals, in pure NumPy.
+
+A test accuracy varies on two levels: the same trained network scores differently on other
+episodes, and another seed trains another network. Three estimates follow:
+
+- one seed: mean over its episodes, interval over *episodes* (`episode_interval`);
+- several seeds: mean of the seed means, t interval over *seeds* (`seed_interval`). A seed mean
+  carries the noise of its own episodes, so the spread of seed means holds both levels and the
+  interval covers the mean over all seeds and all episodes; no bootstrap is needed, and unlike a
+  bootstrap over three seeds it covers what it promises (`tests/test_statistics.py`);
+- two methods on the same episodes: the interval of their *difference* (`paired_difference`),
+  far narrower than the two intervals apart, since a hard episode is hard for both.
+
+None of them covers the choice of the test classes while `task.split_seed` is fixed.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Verdict = Literal["within", "above", "below"]
+
+
+class Estimate(NamedTuple):
+    """A mean that cannot be separated from how sure it is.
+
+    `mean` and `half_width` (of the 95 % interval) have the unit of the scores. `over` says what
+    the interval is over, `seeds` and `episodes` (of one seed) how many there were.
+    """
+
+    mean: float
+    half_width: float
+    over: Literal["episodes", "seeds"]
+    seeds: int
+    episodes: int
+
+
+@cache
+def t_quantile(degrees_of_freedom: int, probability: float = 0.975) -> float:
+    """Quantile of Student's t distribution, to about six digits.
+
+    With t = sqrt(df) tan(angle) the density becomes cos(angle) ** (df - 1) on a bounded interval,
+    which a trapezoid sum integrates.
+
+    Raises:
+        ValueError: `degrees_of_freedom` below 1; one value has no spread.
+    """
+    if degrees_of_freedom < 1:
+        raise ValueError(f"a t interval needs at least 2 values, not {degrees_of_freedom + 1}")
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 200_001)
+    density = np.cos(angle) ** (degrees_of_freedom - 1)
+    mass = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    quantile = np.interp(probability, mass / mass[-1], angle)
+    return float(np.sqrt(degrees_of_freedom) * np.tan(quantile))
+
+
+def t_half_width(spread: ArrayLike, count: ArrayLike) -> np.ndarray:
+    """Half-width of the 95 % t interval of a mean.
+
+    Args:
+        spread: sample standard deviation (divisor n - 1), any shape.
+        count: number of values n behind each, the same shape; NaN comes back where n < 2.
+    """
+    spread, count = np.broadcast_arrays(np.asarray(spread, float), np.asarray(count, int))
+    sizes, position = np.unique(count, return_inverse=True)
+    quantiles = np.array([t_quantile(int(n) - 1) if n > 1 else np.nan for n in sizes])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return quantiles[position].reshape(count.shape) * spread / np.sqrt(count)
+
+
+def episode_interval(scores: ArrayLike) -> Estimate:
+    """Mean score of one trained network, with its 95 % interval over episodes.
+
+    Args:
+        scores: [episodes], one score an episode, of one seed.
+
+    Raises:
+        ValueError: not one-dimensional, or fewer than two episodes.
+    """
+    scores = _vector(scores, "scores")
+    half_width = float(t_half_width(scores.std(ddof=1), scores.size))
+    return Estimate(float(scores.mean()), half_width, "episodes", 1, scores.size)
+
+
+def seed_interval(seed_means: ArrayLike, episodes: int) -> Estimate:
+    """Mean over seeds, with its 95 % t interval over seeds (both levels, see the module).
+
+    Args:
+        seed_means: [seeds], the mean score of each seed.
+        episodes: number of episodes behind each seed mean.
+
+    Raises:
+        ValueError: not one-dimensional, or fewer than two seeds.
+    """
+    seed_means = _vector(seed_means, "seed_means")
+    half_width = float(t_half_width(seed_means.std(ddof=1), seed_means.size))
+    return Estimate(float(seed_means.mean()), half_width, "seeds", seed_means.size, episodes)
+
+
+def paired_difference(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> Estimate:
+    """Mean of `first` minus `second` on the same episodes, with its 95 % interval.
+
+    One seed gives the interval over episodes; several give the t interval over the seeds' mean
+    differences.
+
+    Args:
+        first, second: one array [episodes] for each seed; seed i of both met the same episodes.
+
+    Raises:
+        ValueError: the two differ in seeds or in episodes, or there is too little to compare.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"paired methods need the same seeds, not {len(first)} and {len(second)}")
+    sizes = [(np.size(a), np.size(b)) for a, b in zip(first, second, strict=True)]
+    for a, b in sizes:
+        if a != b:
+            raise ValueError(f"paired methods need the same episodes, not {a} and {b}")
+    differences = [np.subtract(a, b, dtype=float) for a, b in zip(first, second, strict=True)]
+    if len(differences) == 1:
+        return episode_interval(differences[0])
+    return seed_interval([d.mean() for d in differences], episodes=min(a for a, _ in sizes))
+
+
+def verdict(difference: float, half_width: float, other_half_width: float = 0.0) -> Verdict:
+    """Whether a difference lies 'within', 'above' or 'below' the joint 95 % interval.
+
+    The joint half-width of two independent numbers is sqrt(a ** 2 + b ** 2); a published number
+    without an interval (NaN) counts as exact.
+    """
+    joint = np.hypot(half_width, np.nan_to_num(other_half_width))
+    if abs(difference) <= joint:
+        return "within"
+    return "above" if difference > 0 else "below"
+
+
+def _vector(values: ArrayLike, name: str) -> np.ndarray:
+    """`values` as a float64 vector of at least two values."""
+    vector = np.asarray(values, dtype=float)
+    if vector.ndim != 1 or vector.size < 2:
+        raise ValueError(
+            f"`{name}` must hold at least 2 values in one dimension, not the shape {vector.shape}"
+        )
+    return vector

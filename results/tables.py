@@ -1,0 +1,490 @@
+"""Tables of records: methods against protocols, with intervals and the published numbers.
+
+records -> `accuracy_table` (cells, long) -> `render` (text, Markdown, LaTeX, CSV, Parquet).
+A cell is one configuration under one protocol; only seeds are averaged. Whatever else differs
+becomes a row key, so that no two different things ever share a number.
+"""
+
+import html
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from results import records
+from results.comparison import compare_with_published
+from results.grouping import (
+    baselines_last,
+    resolve_key,
+    row_keys,
+    show_value,
+    summarise,
+    varying_keys,
+)
+from results.labels import column_label, counted, method_name, short_key
+
+FORMATS = ("text", "csv", "markdown", "latex", "parquet")
+DEFAULT_COLUMNS = ("ways", "shots", "transductive")
+_LATEX_SPECIAL = re.compile(r"[\\&%$#_{}~^<>]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of one metric.
+
+    Attributes:
+        cells: one line a cell: the keys in `rows` and `columns`, then mean, ci95 (half-width of
+            the 95 % interval; both as shares for accuracy), interval_over ('episodes' | 'seeds'),
+            seeds, episodes, metric.
+        rows, columns: the keys that span the table.
+        header: lines said once above the table: what is constant.
+        caption: lines below it: what ± is, n, and what else to know.
+        comparison: `compare_with_published(...)`, or None.
+    """
+
+    cells: pd.DataFrame
+    rows: list[str]
+    columns: list[str]
+    header: list[str]
+    caption: list[str]
+    comparison: pd.DataFrame | None = None
+
+    @property
+    def metric(self) -> str:
+        """'accuracy' or 'mse'."""
+        return str(self.cells["metric"].iloc[0])
+
+    @property
+    def compared(self) -> bool:
+        """Whether some cell has a published counterpart beside it."""
+        return self.comparison is not None and not self.comparison.empty
+
+    def without_comparison(self) -> "Table":
+        """The same table without the published numbers."""
+        return replace(self, comparison=None)
+
+
+def accuracy_tables(
+    found: records.Records,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    published: bool = False,
+) -> list[Table]:
+    """A table for each metric among the completed evaluations.
+
+    Args:
+        rows, columns: keys (`resolve_key`); None chooses method and what varies against way, shot
+            and transduction. A key that would vary inside a cell is added to the rows.
+        published: compare with the published numbers.
+
+    Raises:
+        BadOption: see `resolve_key`.
+    """
+    by_metric = {
+        metric: found.completed[found.completed["metric"] == metric] for metric in records.METRICS
+    }
+    return [_one_table(part, rows, columns, published) for part in by_metric.values() if len(part)]
+
+
+def _one_table(
+    frame: pd.DataFrame, rows: Sequence[str] | None, columns: Sequence[str] | None, published: bool
+) -> Table:
+    across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
+    down = [resolve_key(key, frame) for key in (["method"] if rows is None else rows)]
+    across = [key for key in dict.fromkeys(across) if key not in down]
+    if "seed" in [*across, *down]:
+        needed = row_keys(frame, [*across, *down])
+    elif rows is None:
+        # Without the method first: a budget that differs from method to method is not hidden.
+        trained = frame[~frame["method"].isin(records.BASELINES)]
+        needed = [key for key in row_keys(trained, across) if key != "method"]
+        needed += row_keys(frame, [*across, *down, *needed])
+    else:
+        needed = row_keys(frame, [*across, *down])
+    down = list(dict.fromkeys([*down, *needed]))
+    cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
+    caption = _caption(cells, _episodes(frame))
+    if rows is not None and needed:
+        caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
+    caption += _hidden(frame, [*across, *down])
+    comparison = compare_with_published(frame, [*across, *down]) if published else None
+    return Table(cells, down, across, _header(frame), caption, comparison)
+
+
+# --- what is said around a table -----------------------------------------------------------------
+
+
+def _only(frame: pd.DataFrame, key: str) -> str | None:
+    """The one value of a column, or None where it is absent or varies."""
+    values: Any = frame[key].dropna().unique() if key in frame else []
+    return show_value(values[0]) if len(values) == 1 else None
+
+
+def _listing(values: Iterable[Any], most: int = 8) -> str:
+    texts = [show_value(value) for value in values]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def _header(frame: pd.DataFrame) -> list[str]:
+    """What holds for every cell, and both numbers of shots, which are often confused."""
+    facts = []
+    for key, text in [
+        ("task.name", "task {}"),
+        ("task.split", "split {}"),
+        ("task.split_seed", "split seed {}"),
+        ("split", "{} classes"),
+        ("model.name", "model {}"),
+        ("algorithm.meta_iterations", "{} meta-iterations"),
+        ("steps", "{} adaptation steps"),
+        ("queries", "queries a class: {}"),
+        ("version", "project version {}"),
+    ]:
+        if (value := _only(frame, key)) is not None:
+            facts.append(text.format(value))
+    metric = "Accuracy in percent" if _only(frame, "metric") == "accuracy" else "Mean squared error"
+    shots = f"evaluated with {_listing(sorted(frame['shots'].dropna().unique()))} shots"
+    if "task.train_shots" in frame and (trained := frame["task.train_shots"].dropna()).size:
+        shots = (
+            f"Trained with {_listing(sorted(trained.unique()))} shots (task.train_shots), "
+            f"{shots} (evaluation.shots)"
+        )
+    seeds = sorted(frame["seed"].dropna().unique())
+    return [
+        f"{metric}: {'; '.join(facts)}.",
+        f"{shots[0].upper()}{shots[1:]}.",
+        f"{'Seed' if len(seeds) == 1 else 'Seeds'} {_listing(seeds)}; "
+        f"{_episodes(frame)} for each number.",
+    ]
+
+
+def _episodes(frame: pd.DataFrame) -> str:
+    """'400 episodes', or '400 episodes (baselines 200)'."""
+    baseline = frame["method"].isin(records.BASELINES)
+    counts = [
+        _listing(sorted(part["episodes"].dropna().unique()))
+        for part in (frame[~baseline], frame[baseline])
+    ]
+    usual, baselines = counts if counts[0] else [counts[1], ""]
+    return f"{usual} episodes" + (
+        f" (baselines {baselines})" if baselines not in ("", usual) else ""
+    )
+
+
+def _caption(cells: pd.DataFrame, episodes: str) -> list[str]:
+    """What ± is. Cells that rest on another number of seeds than most are marked in place."""
+    usual = _usual_seeds(cells)
+    if usual == 1:
+        lines = [
+            f"± is the half-width of the 95 % interval over {episodes} of one seed, not over seeds."
+        ]
+    else:
+        lines = [
+            f"Mean over {usual} seeds; ± is the half-width of the 95 % t interval over seeds, "
+            f"each seed's mean being over {episodes}, so that it holds the noise of "
+            "both."
+        ]
+    if usual == 2:
+        lines.append(
+            "With two seeds the t interval has one degree of freedom and is wide; three "
+            "or more tell much more."
+        )
+    if (cells["seeds"] != usual).any():
+        lines.append(
+            "A cell that rests on another number of seeds says so; with one seed, its ± "
+            "is over episodes."
+        )
+    return lines
+
+
+def _usual_seeds(cells: pd.DataFrame) -> int:
+    counts = cells["seeds"].value_counts()
+    return int(counts[counts == counts.max()].index.max())
+
+
+def _hidden(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Settings that vary but follow from rows and columns: named, so that nothing is hidden."""
+    said = [*keys, "algorithm.name", "task.ways", "episodes"]  # as method, ways; in the caption
+    follow = {
+        key: frame[key].dropna().unique()
+        for key in varying_keys(frame)
+        if key not in said and not key.endswith("._target_")
+    }
+    texts = [f"{key} ({_listing(values, 4)})" for key, values in follow.items() if len(values) > 1]
+    return [f"Differs too, but follows from rows and columns: {'; '.join(texts)}."] if texts else []
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def show_number(mean: float, half_width: float, metric: str) -> str:
+    """'95.39 ± 0.09' in percent for accuracy; '0.132 ± 0.012' for mse."""
+    if metric == "accuracy":
+        return f"{100 * mean:.2f} ± {100 * half_width:.2f}"
+    digits = max(0, 2 - int(np.floor(np.log10(mean)))) if mean > 0 else 3
+    return f"{mean:.{min(digits, 8)}f} ± {half_width:.{min(digits, 8)}f}"
+
+
+def layout(table: Table) -> pd.DataFrame:
+    """The table as printed: text cells, one line a row, in the order of `table.cells`."""
+    cells, usual = table.cells, _usual_seeds(table.cells)
+    notes = ["" if seeds == usual else f" [{counted(seeds, 'seed')}]" for seeds in cells["seeds"]]
+    text = pd.DataFrame({key: _shown(key, cells[key]) for key in table.rows})
+    names = cells[table.columns].drop_duplicates().sort_values(table.columns)
+    text["_column"] = [column_label(line) for line in cells[table.columns].to_dict("records")]
+    text["_cell"] = [
+        show_number(mean, width, table.metric) + note
+        for mean, width, note in zip(cells["mean"], cells["ci95"], notes, strict=True)
+    ]
+    order = [column_label(line) for line in names.to_dict("records")]
+    wide = text.groupby([*table.rows, "_column"], sort=False)["_cell"].first().unstack("_column")
+    rows = text[table.rows].drop_duplicates()
+    wide = wide.reindex(
+        pd.MultiIndex.from_frame(rows) if len(table.rows) > 1 else pd.Index(rows.iloc[:, 0])
+    )
+    wide = wide[order].fillna("-").reset_index()
+    return wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
+
+
+def _shown(key: str, values: pd.Series) -> list[str]:
+    if key == "method":
+        return [method_name(value) for value in values]
+    return [show_value(value) for value in values]
+
+
+def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
+    """The comparison with published numbers as printed: one line a cell."""
+    extra = [key for key in rows if key not in ("method", "algorithm.meta_iterations")]
+    return pd.DataFrame(
+        {
+            "method": _shown("method", comparison["method"]),
+            **{short_key(key, rows): _shown(key, comparison[key]) for key in extra},
+            "protocol": [
+                column_label(line) for line in comparison[list(DEFAULT_COLUMNS)].to_dict("records")
+            ],
+            "ours": [
+                f"{m:.2f} ± {w:.2f} ({counted(n, 'seed')})"
+                for m, w, n in zip(
+                    comparison["mean"], comparison["ci95"], comparison["seeds"], strict=True
+                )
+            ],
+            "published": [
+                f"{m:.2f}" + ("" if pd.isna(w) else f" ± {w:.2f}")
+                for m, w in zip(comparison["published"], comparison["published_ci95"], strict=True)
+            ],
+            "difference": [
+                f"{d:+.2f} ± {w:.2f}"
+                for d, w in zip(comparison["difference"], comparison["joint_ci95"], strict=True)
+            ],
+            "verdict": [
+                verdict + (", partial budget" if "partial" in settings else "")
+                for verdict, settings in zip(
+                    comparison["verdict"], comparison["settings"], strict=True
+                )
+            ],
+            "settings": list(comparison["settings"]),
+        }
+    )
+
+
+def comparison_caption(comparison: pd.DataFrame) -> list[str]:
+    """What the two ± of a comparison are, and where the published numbers come from."""
+    meanings = [
+        f"{', '.join(_shown('method', group['method'].drop_duplicates()))}: {interval}"
+        for interval, group in comparison.groupby("published_interval", sort=False)
+    ]
+    return [
+        "Ours against the published numbers, in percent. Verdict: the difference lies within, "
+        "above or below the joint 95 % interval, the root of the summed squares of both ±.",
+        f"The published ± is, for {'; for '.join(meanings)}.",
+        f"Published: {'; '.join(comparison['source'].unique())}.",
+    ]
+
+
+def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The paired comparison as printed."""
+    numbers = [
+        "first",
+        "second",
+        "difference",
+        "ci95",
+        "interval_over",
+        "seeds",
+        "episodes",
+        "metric",
+        *DEFAULT_COLUMNS,
+    ]
+    extra = [
+        key for key in table.columns if key not in numbers and table[key].nunique(dropna=False) > 1
+    ]
+    accuracy = table["metric"] == "accuracy"
+    shown = {
+        key: [
+            f"{100 * v:{sign}.2f}" if percent else f"{v:{sign}.4f}"
+            for v, percent in zip(table[key], accuracy, strict=True)
+        ]
+        for key, sign in [("first", ""), ("second", ""), ("difference", "+"), ("ci95", "")]
+    }
+    return pd.DataFrame(
+        {
+            "protocol": [
+                column_label(line) for line in table[list(DEFAULT_COLUMNS)].to_dict("records")
+            ],
+            **{short_key(key, extra): _shown(key, table[key]) for key in extra},
+            names[0]: shown["first"],
+            names[1]: shown["second"],
+            "difference": [
+                f"{d} ± {w}" for d, w in zip(shown["difference"], shown["ci95"], strict=True)
+            ],
+            "± over": [
+                f"{e} episodes" if over == "episodes" else f"{n} seeds of {e} episodes"
+                for over, n, e in zip(
+                    table["interval_over"], table["seeds"], table["episodes"], strict=True
+                )
+            ],
+        }
+    )
+
+
+# --- output --------------------------------------------------------------------------------------
+
+
+def grid(frame: pd.DataFrame, style: str) -> str:
+    """A DataFrame of text as 'text', 'markdown' or 'latex' (booktabs)."""
+    shown = frame.map(str)
+    if style == "markdown":
+        shown = shown.map(_markdown).rename(columns=_markdown)
+    text = tabulate(
+        shown,
+        headers="keys",
+        showindex=False,
+        disable_numparse=True,
+        tablefmt={"text": "simple", "markdown": "github", "latex": "latex_booktabs"}[style],
+    )
+    return text.replace("±", r"$\pm$") if style == "latex" else text
+
+
+def render(tables: Sequence[Table], style: str) -> str:
+    """Tables as 'text', 'markdown', 'latex' or 'csv' (numbers, one line a cell)."""
+    if style == "csv":
+        return cells(tables).to_csv(index=False)
+    return "\n\n".join(_render_one(table, style) for table in tables) + "\n"
+
+
+def _render_one(table: Table, style: str) -> str:
+    parts = _block(table.header, layout(table), table.caption, style)
+    if table.comparison is not None and table.compared:
+        parts += _block(
+            [],
+            comparison_layout(table.comparison, table.rows),
+            comparison_caption(table.comparison),
+            style,
+        )
+    elif table.comparison is not None:
+        parts += _lines(
+            [
+                "No cell has a published counterpart (Omniglot, the paper's split and "
+                "network, test classes)."
+            ],
+            style,
+        )
+    return "\n\n".join(parts)
+
+
+def _block(header: list[str], frame: pd.DataFrame, caption: list[str], style: str) -> list[str]:
+    if style != "latex":
+        return [*_lines(header, style), grid(frame, style), *_lines(caption, style)]
+    said = " ".join(_latex(line) for line in [*header, *caption])
+    return [
+        f"\\begin{{table}}\n\\centering\n\\caption{{{said}}}\n{grid(frame, style)}\n\\end{{table}}"
+    ]
+
+
+def _lines(lines: list[str], style: str) -> list[str]:
+    if not lines:
+        return []
+    if style == "latex":
+        return ["\n".join(f"% {line}" for line in lines)]
+    return ["\n".join(lines) if style == "text" else " ".join(map(_markdown, lines))]
+
+
+def _markdown(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
+
+
+def _latex(text: str) -> str:
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+    return _LATEX_SPECIAL.sub(lambda m: special.get(m[0], "\\" + m[0]), text).replace("±", r"$\pm$")
+
+
+def render_paired(table: pd.DataFrame, names: Sequence[str], style: str) -> str | bytes:
+    """A paired comparison (`comparison.paired_table`) in any of FORMATS."""
+    if style == "csv":
+        return table.to_csv(index=False)
+    if style == "parquet":
+        return _parquet(table)
+    said = [
+        f"{names[0]} minus {names[1]} on the same episodes; ± is the half-width of the 95 % "
+        "interval of the difference (accuracy in percent)."
+    ]
+    return "\n\n".join(_block(said, paired_layout(table, names), [], style)) + "\n"
+
+
+def cells(tables: Sequence[Table]) -> pd.DataFrame:
+    """All cells as numbers, one line each; with a comparison, its columns beside them.
+
+    accuracy is a share from 0 to 1 here, as in the records; published columns are shares as well.
+    """
+    frames = []
+    for table in tables:
+        frame = table.cells
+        if table.comparison is not None and table.compared:
+            keys = [*table.rows, *table.columns]
+            new = ["published", "published_ci95", "difference", "joint_ci95"]
+            beside = table.comparison[[*keys, *new, "verdict", "settings", "source"]].copy()
+            beside[new] = beside[new].astype("Float64") / 100
+            frame = frame.merge(beside, on=keys, how="left")
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def parquet(tables: Sequence[Table]) -> bytes:
+    """`cells` as a Parquet file."""
+    return _parquet(cells(tables))
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def sweep_table(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """The text table of everything at or below `paths`, with the runs that did not complete."""
+    found = records.read_records(paths)
+    return summary_text(found, accuracy_tables(found))
+
+
+def summary_text(found: records.Records, tables: Sequence[Table]) -> str:
+    """Tables, then what is missing from them and what to know about them."""
+    parts = [render(tables, "text").rstrip("\n")] if tables else ["No completed evaluation."]
+    if found.problems:
+        parts.append(
+            "\n".join(
+                ["Not (or not fully) in the table:", *(f"  {line}" for line in found.problems)]
+            )
+        )
+    if found.notes:
+        parts.append("\n".join(["Note:", *(f"  {line}" for line in found.notes)]))
+    return "\n\n".join(parts) + "\n"

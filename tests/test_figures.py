@@ -1,0 +1,196 @@
+"""Figures: the numbers drawn are the numbers given, and files come out readable."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from results import figures, records
+from tests import fake_records as fake
+
+
+@pytest.fixture
+def found(tmp_path):
+    fake.sweep(tmp_path)
+    return records.read_records([tmp_path])
+
+
+def reptile(found, **keys):
+    rows = found.completed
+    rows = rows[rows["method"] == "reptile"]
+    for key, value in keys.items():
+        rows = rows[rows[key] == value]
+    return rows
+
+
+def line(ax, label):
+    return next(drawn for drawn in ax.get_lines() if drawn.get_label() == label)
+
+
+def test_learning_curves_average_seeds_and_show_the_interval_as_a_band(found):
+    ax = figures.learning_curves(found.curves)
+    curve = line(ax, "meta_iterations 2000")
+    # 0.78 - 80/2000 + 0.01 (mean seed) - 30/(i + 50)
+    assert curve.get_xdata() == pytest.approx([100, 200, 400])
+    assert curve.get_ydata() == pytest.approx([55.0, 63.0, 75 - 3000 / 450])
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    half_width = 4.302653 / np.sqrt(3)  # percent: seed means are 1 apart
+    assert band.min() == pytest.approx(55 - half_width, rel=1e-5)
+    assert ax.get_ylabel() == "accuracy (%)\n95 % interval over seeds"
+
+
+def test_accuracy_against_steps_with_a_level_line_for_what_takes_none(tmp_path):
+    rows = [
+        fake.evaluation(1, False, value, steps=steps)
+        for steps, value in [(0, 0.2), (10, 0.7), (50, 0.8)]
+    ]
+    near = fake.evaluation(1, False, 0.45, method="nearest_neighbour")
+    fake.write(tmp_path, fake.record(evaluations=rows, baselines=[near]))
+    ax = figures.against_steps(records.read_records([tmp_path]).completed)
+    curve = line(ax, "Reptile")
+    assert curve.get_xdata() == pytest.approx([0, 10, 50])
+    assert curve.get_ydata() == pytest.approx([20, 70, 80])
+    assert line(ax, "nearest neighbour (pixels)").get_ydata() == pytest.approx([45, 45])
+    assert ax.get_xlabel() == "adaptation steps"
+
+
+def test_grid_as_lines_and_as_heat_map_hold_the_same_means(found):
+    rows = reptile(found, transductive=False)
+    ax = figures.over_grid(rows)
+    assert line(ax, "1-shot").get_ydata() == pytest.approx([71, 75])
+    texts = [text.get_text() for text in figures.heat_map(rows).texts]
+    assert texts == ["71.0\n± 2.5", "83.0\n± 2.5", "75.0\n± 2.5", "87.0\n± 2.5"]
+
+
+def test_a_heat_map_refuses_to_average_what_varies(found):
+    with pytest.raises(ValueError, match="needs one value of transductive"):
+        figures.heat_map(reptile(found))
+
+
+def test_bars_of_gradient_combinations(tmp_path):
+    for steps, weights, value in [(2, "all", 0.5), (2, "last", 0.6), (4, "all", 0.7)]:
+        row = fake.evaluation(5, False, value, ci95=0.02)
+        fake.write(
+            tmp_path / f"{steps}{weights}",
+            fake.record(
+                {"algorithm.inner_steps": steps, "algorithm.step_weights": weights},
+                evaluations=[row],
+                baselines=[],
+            ),
+        )
+    ax = figures.bars(
+        records.read_records([tmp_path]).completed,
+        ["algorithm.inner_steps", "algorithm.step_weights"],
+    )
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([50, 60, 70])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "inner_steps 2, step_weights all",
+        "inner_steps 2, step_weights last",
+        "inner_steps 4, step_weights all",
+    ]
+    assert ax.get_xlabel() == "accuracy (%), 95 % interval over episodes"
+
+
+def sine_points():
+    x = np.linspace(-5, 5, 50)
+    parts = [
+        pd.DataFrame({"kind": "true", "x": x, "y": np.sin(x)}),
+        pd.DataFrame({"kind": "sample", "x": x[::5], "y": np.sin(x[::5])}),
+    ]
+    parts += [
+        pd.DataFrame({"kind": "prediction", "x": x, "y": np.sin(x) * steps / 32, "steps": steps})
+        for steps in (0, 1, 32)
+    ]
+    return pd.concat(parts)
+
+
+def test_sine_figure_shows_truth_samples_and_each_number_of_steps():
+    ax = figures.sine_fit(sine_points())
+    assert ax.get_legend_handles_labels()[1] == [
+        "true curve",
+        "before adaptation",
+        "after 1 step",
+        "after 32 steps",
+        "10 sampled points",
+    ]
+    after = line(ax, "after 32 steps")
+    assert after.get_ydata() == pytest.approx(np.sin(after.get_xdata()))
+
+
+def test_episode_sheet_marks_right_and_wrong_without_colour_alone():
+    white = np.ones((28, 28))
+    rows = [{"kind": "support", "label": label, "image": white} for label in (0, 1)]
+    rows += [
+        {"kind": "query", "label": 0, "image": white, "prediction": 0, "probability": 0.9},
+        {"kind": "query", "label": 1, "image": white, "prediction": 0, "probability": 0.6},
+    ]
+    ax = figures.episode_sheet(pd.DataFrame(rows))
+    texts = [text.get_text() for text in ax.texts]
+    assert "✓ class 0: 90 %" in texts and "✗ class 0: 60 %" in texts
+    assert len(ax.images) == 4
+    styles = [frame.get_linestyle() for frame in ax.patches]
+    assert styles.count("--") == 1
+
+
+def test_figures_draw_on_given_axes(found):
+    ax = figures.new_axes()
+    assert figures.learning_curves(found.curves, ax) is ax
+    assert figures.sine_fit(sine_points(), ax) is ax
+
+
+def test_palette_is_distinct_in_grey():
+    """Neighbouring curves differ in brightness or marker."""
+    assert len(set(figures.MARKERS)) == len(figures.MARKERS) == len(figures.PALETTE)
+    assert [to_hex(color).upper() for color in figures.PALETTE] == list(figures.PALETTE)
+
+
+def test_files_are_vector_and_png_and_repeatable(found, tmp_path):
+    with figures.style():
+        for name in ("a", "b"):
+            figures.save(figures.learning_curves(found.curves), tmp_path / "new" / name)
+    for suffix in ("svg", "pdf", "png"):
+        a, b = ((tmp_path / "new" / f"{name}.{suffix}").read_bytes() for name in "ab")
+        assert a == b, suffix
+    assert (tmp_path / "new" / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "new" / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_dollar_sign_in_a_configuration_is_drawn_as_it_is(tmp_path):
+    for name in ("cost$a$", r"$\frac{$"):
+        fake.write(tmp_path / name.encode().hex(), fake.record({"algorithm.name": name}))
+    with figures.style():
+        ax = figures.learning_curves(records.read_records([tmp_path]).curves)
+        files = figures.save(ax, tmp_path / "figure", ["svg"])
+    ElementTree.parse(files[0])
+
+
+def test_all_figures_are_those_the_records_have_data_for(found, tmp_path):
+    assert sorted(figures.all_figures(found)) == [
+        "grid",
+        "heat_map_reptile_non-transductive",
+        "heat_map_reptile_transductive",
+        "learning_curves",
+    ]
+    fake.write(tmp_path / "one", fake.record(learning_curve=[], baselines=[]))
+    assert figures.all_figures(records.read_records([tmp_path / "one"])) == {}
+
+
+def test_names_tell_ways_and_metrics_apart(tmp_path):
+    sine = [
+        fake.evaluation(10, False, 0.5 / (1 + steps), metric="mse", ways=1, steps=steps)
+        for steps in (0, 8)
+    ]
+    fake.write(
+        tmp_path / "sine",
+        fake.record({"task.name": "sinusoid", "task.ways": 1}, evaluations=sine, baselines=[]),
+    )
+    for ways in (5, 20):
+        for budget in (1000, 2000):
+            fake.write(
+                tmp_path / f"{ways}_{budget}",
+                fake.record({"task.ways": ways, "algorithm.meta_iterations": budget}),
+            )
+    names = set(figures.all_figures(records.read_records([tmp_path])))
+    assert {"grid_accuracy_5way", "grid_accuracy_20way", "steps_mse_1way"} <= names

@@ -1,0 +1,271 @@
+"""Records -> DataFrames: nothing dropped silently, nothing counted twice, nothing mixed up."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from results import records
+from tests import fake_records as fake
+
+
+def test_results_never_import_tensorflow_or_the_benchmark():
+    code = (
+        "import sys, results.__main__, results.summary\n"
+        "bad = {'tensorflow', 'keras', 'tasks', 'benchmark'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_row_for_each_evaluation_and_baseline(tmp_path):
+    fake.write(tmp_path / "a", fake.record(accuracy=0.8))
+    found = records.read_records([tmp_path])
+    rows = found.evaluations
+    assert found.problems == []
+    assert len(rows) == 6
+    first = rows.iloc[0]
+    assert first["run"] == str(tmp_path / "a")
+    assert (first["method"], first["metric"], first["split"]) == ("reptile", "accuracy", "test")
+    assert (first["value"], first["ci95"], first["episodes"]) == (0.8, 0.017, 400)
+    assert (first["ways"], first["shots"], first["transductive"]) == (5, 1, False)
+    assert (first["steps"], first["queries"], first["seed"]) == (50, 1, 0)
+    assert first["algorithm.meta_iterations"] == 2000
+    assert (first["version"], first["data.test"]) == ("0.1", "bb" * 6)
+    assert set(rows["method"]) == {"reptile", "scratch", "nearest_neighbour"}
+
+
+def test_regression_rows_carry_the_squared_error(tmp_path):
+    row = fake.evaluation(10, False, 0.132, ci95=0.012, metric="mse", ways=1, steps=32)
+    fake.write(tmp_path, fake.record(evaluations=[row], baselines=[]))
+    found = records.read_records([tmp_path]).evaluations.iloc[0]
+    assert (found["metric"], found["value"], found["ways"]) == ("mse", 0.132, 1)
+
+
+def test_learning_curves_carry_their_configuration(tmp_path):
+    fake.write(tmp_path, fake.record({"algorithm.meta_iterations": 400}))
+    curves = records.read_records([tmp_path]).curves
+    assert list(curves["iteration"]) == [100, 200, 400]
+    assert set(curves["algorithm.meta_iterations"]) == {400}
+
+
+def test_a_run_in_progress_can_be_plotted_and_is_named(tmp_path):
+    (tmp_path / "live").mkdir()
+    file = tmp_path / "live" / "learning_curve.csv"
+    file.write_text(
+        "iteration,split,shots,transductive,episodes,metric,value,ci95\n"
+        "100,test,1,False,100,accuracy,0.6,0.02\n200,tes"
+    )
+    found = records.read_records([tmp_path])
+    assert found.problems == [f"{file}: running (no record.json yet)"]
+    assert list(found.curves["value"]) == [0.6]
+    assert set(found.curves["method"]) == {"live"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"schema": 1, "sta', "damaged or cut off: not JSON"),
+        ("[]", "not a record: it has no `config`"),
+        ("", "damaged or cut off: not JSON"),
+        (json.dumps(fake.record() | {"schema": 2}), "schema 2; this reader knows 1"),
+        (
+            json.dumps(fake.record() | {"status": "splendid"}),
+            "status 'splendid' is none of completed, failed, interrupted, running",
+        ),
+        (
+            json.dumps(fake.record() | {"evaluations": [{"metric": "accuracy"}]}),
+            "damaged: an evaluation lacks or garbles 'accuracy'",
+        ),
+        (
+            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, float("nan"))]}),
+            "damaged: accuracy is nan",
+        ),
+        (
+            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, 78.9)]}),
+            "damaged: accuracy is 78.9",
+        ),
+        (
+            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, 0.8, ci95=-1)]}),
+            "damaged: the interval of an evaluation (ci95) is -1.0",
+        ),
+        (json.dumps(fake.record() | {"evaluations": ["x"]}), "damaged: an evaluation"),
+        (
+            json.dumps(
+                fake.record()
+                | {"evaluations": [fake.evaluation(1, False, 0.8) | {"accuracy": "high"}]}
+            ),
+            "damaged: an evaluation lacks or garbles could not convert string to float: 'high'",
+        ),
+        (json.dumps(fake.record() | {"config": {"seed": 0}}), "damaged: 'algorithm'"),
+    ],
+)
+def test_a_damaged_record_is_one_line_and_the_rest_goes_on(tmp_path, content, message):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "record.json").write_text(content)
+    fake.write(tmp_path / "good", fake.record())
+    found = records.read_records([tmp_path])
+    assert len(found.problems) == 1 and "\n" not in found.problems[0]
+    assert found.problems[0].startswith(f"{tmp_path / 'bad' / 'record.json'}: {message}")
+    assert len(found.completed) == 6
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
+def test_a_run_that_did_not_complete_is_named_with_its_reason(tmp_path, status):
+    fake.write(
+        tmp_path, fake.record(status=status, reason="loss is\nNaN", evaluations=[], baselines=[])
+    )
+    found = records.read_records([tmp_path])
+    assert found.problems == [f"{tmp_path / 'record.json'}: {status} (loss is NaN)"]
+    assert len(found.completed) == 0
+    assert list(found.runs["status"]) == [status]
+
+
+def test_an_empty_or_missing_directory_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    found = records.read_records([tmp_path / "empty", tmp_path / "gone"])
+    assert found.problems == [
+        f"{tmp_path / 'empty'}: no record.json here or below",
+        f"{tmp_path / 'gone'}: no such file or directory",
+    ]
+
+
+def test_overlapping_paths_read_a_file_once(tmp_path):
+    run = fake.write(tmp_path / "a", fake.record())
+    found = records.read_records([tmp_path, run, run / "record.json"])
+    assert len(found.runs) == 1 and found.notes == []
+
+
+def test_the_same_cell_twice_counts_once_and_is_said(tmp_path):
+    old = fake.record(accuracy=0.7, finished="2026-01-01T00:00:00+00:00")
+    new = fake.record(accuracy=0.8, finished="2026-02-01T00:00:00+00:00")
+    failed = fake.record(accuracy=0.75, finished="2026-03-01T00:00:00+00:00", status="failed")
+    for name, document in [("b_old", old), ("a_new", new), ("c_failed", failed)]:
+        fake.write(tmp_path / name, document)
+    found = records.read_records([tmp_path])
+    kept = found.evaluations[found.evaluations["method"] == "reptile"]
+    assert set(kept["run"]) == {str(tmp_path / "a_new")}
+    assert "8 evaluations were found more than once" in found.notes[0]
+    assert len(found.curves) == 3
+
+
+def test_runs_asked_for_other_protocols_share_a_cell(tmp_path):
+    """`evaluation.shots` lists what to evaluate; it does not make 1-shot another cell."""
+    fake.write(tmp_path / "a", fake.record({"evaluation.shots": [1, 5]}))
+    fake.write(tmp_path / "b", fake.record({"evaluation.shots": [1]}))
+    rows = records.read_records([tmp_path]).evaluations
+    assert len(rows[(rows["method"] == "reptile") & (rows["shots"] == 1)]) == 2
+
+
+def test_baselines_do_not_depend_on_meta_training(tmp_path):
+    for budget in (1000, 2000):
+        fake.write(
+            tmp_path / str(budget),
+            fake.record({"algorithm.meta_iterations": budget, "task.train_shots": budget // 100}),
+        )
+    found = records.read_records([tmp_path])
+    baselines = found.evaluations[found.evaluations["method"].isin(records.BASELINES)]
+    assert sorted(baselines["method"]) == ["nearest_neighbour", "scratch"]
+    assert baselines["algorithm.meta_iterations"].isna().all()
+    assert found.notes == []
+
+
+def test_scratch_depends_on_the_learning_rate_and_nearest_neighbour_does_not(tmp_path):
+    for rate in (0.001, 0.01):
+        fake.write(tmp_path / str(rate), fake.record({"algorithm.inner_learning_rate": rate}))
+    methods = list(records.read_records([tmp_path]).evaluations["method"])
+    assert (methods.count("scratch"), methods.count("nearest_neighbour")) == (2, 1)
+
+
+def test_baselines_that_disagree_are_said(tmp_path):
+    for value in (0.40, 0.41):
+        row = fake.evaluation(1, False, value, method="scratch")
+        fake.write(
+            tmp_path / str(value),
+            fake.record({"algorithm.meta_iterations": int(1e4 * value)}, baselines=[row]),
+        )
+    assert "1 baselines differ from run to run" in records.read_records([tmp_path]).notes[0]
+
+
+def test_other_machines_and_commits_are_a_note(tmp_path):
+    for number, device in enumerate(["a CPU", "another CPU"]):
+        document = fake.record({"seed": number})
+        document["environment"] |= {"device": device, "dirty": number == 1}
+        fake.write(tmp_path / str(number), document)
+    notes = records.read_records([tmp_path]).notes
+    assert notes == [
+        "the records come from 2 devices: a CPU, another CPU",
+        "1 of 2 runs used code with uncommitted changes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("project", "version"), [("0.1.3", "0.1"), ("0.2.0", "0.2"), ("1.4.2", "1"), ("2", "2")]
+)
+def test_version_is_the_part_that_may_change_results(tmp_path, project, version):
+    document = fake.record()
+    document["environment"]["project"] = project
+    fake.write(tmp_path, document)
+    assert records.read_records([tmp_path]).evaluations["version"].iloc[0] == version
+
+
+def test_scores_are_read_without_pickle(tmp_path):
+    run = fake.write(tmp_path, fake.record(), {"a/b": [0.2, 0.4]})
+    assert records.load_scores(str(run), "a/b").tolist() == pytest.approx([0.2, 0.4])
+    with pytest.raises(records.DamagedRecord, match="no scores 'c'"):
+        records.load_scores(str(run), "c")
+    np.savez(run / "scores.npz", evil=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(records.DamagedRecord, match="allow_pickle"):
+        records.load_scores(str(run), "evil")
+
+
+def write_many(directory, count):
+    """`count` records of 10 seeds over a grid of budgets, rates and shots, 20 curve points each."""
+    for number in range(count):
+        document = fake.record(
+            {
+                "seed": number % 10,
+                "algorithm.meta_iterations": 1000 * (1 + number // 10 % 10),
+                "algorithm.inner_learning_rate": 0.001 * (1 + number // 100 % 10),
+                "task.train_shots": 5 + number // 1000,
+            },
+            accuracy=0.5 + number % 97 / 300,
+        )
+        point = document["learning_curve"][0]
+        document["learning_curve"] = [point | {"iteration": 100 * i} for i in range(1, 21)]
+        fake.write(directory / str(number), document)
+
+
+def test_a_thousand_records_take_a_second(tmp_path):
+    """A tenth of the promise, 10,000 in < 10 s and < 1 GB; `python -m tests.test_records` is all
+    of it."""
+    write_many(tmp_path, 1_000)
+    start = time.process_time()
+    found = records.read_records([tmp_path])
+    assert time.process_time() - start < 2.5
+    assert len(found.runs) == 1_000 and len(found.curves) == 20_000
+    assert (found.evaluations["method"] == "reptile").sum() == 4_000
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    from results import tables
+
+    with tempfile.TemporaryDirectory() as folder:
+        from pathlib import Path
+
+        write_many(Path(folder), 10_000)
+        before = time.perf_counter()
+        everything = records.read_records([folder])
+        text = tables.render(tables.accuracy_tables(everything, published=True), "text")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"10,000 records: {time.perf_counter() - before:.1f} s, peak {peak:.0f} MiB, "
+            f"{len(text.splitlines())} lines of tables"
+        )

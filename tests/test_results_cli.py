@@ -1,0 +1,228 @@
+"""`python -m results`: what it prints, where it writes, and what it says when asked wrongly."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results.__main__ import main
+from tests import fake_records as fake
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return fake.sweep(tmp_path / "runs")
+
+
+def fails(capsys, *arguments):
+    """The one line on standard error of a refused command."""
+    with pytest.raises(SystemExit) as refused:
+        main([str(argument) for argument in arguments])
+    assert refused.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("python -m results: ").strip()
+
+
+def test_the_real_command_prints_the_table(runs):
+    done = subprocess.run(
+        [sys.executable, "-m", "results", str(runs)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    assert "71.00 ± 2.48" in done.stdout and "Mean over 3 seeds" in done.stdout
+
+
+def test_published_numbers_are_shown_on_demand(runs, capsys):
+    assert main([str(runs)]) == 0
+    assert "published" not in capsys.readouterr().out
+    assert main([str(runs), "--published"]) == 0
+    assert "below, partial budget" in capsys.readouterr().out
+
+
+def test_rows_columns_and_where(runs, capsys):
+    assert (
+        main(
+            [
+                str(runs),
+                "--rows",
+                "meta_iterations",
+                "--columns",
+                "shots",
+                "--where",
+                "algorithm=reptile",
+                "--where",
+                "transductive=false",
+            ]
+        )
+        == 0
+    )
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert table[0].split() == ["meta_iterations", "1-shot", "5-shot"]
+    assert table[2].split()[:2] == ["1000", "71.00"]
+
+
+@pytest.mark.parametrize("style", ["text", "markdown", "latex", "csv"])
+def test_output_file_holds_what_would_be_printed(runs, tmp_path, capsys, style):
+    assert main([str(runs), "--format", style]) == 0
+    printed = capsys.readouterr().out
+    file = tmp_path / "new" / "table"
+    assert main([str(runs), "--format", style, "--output", str(file)]) == 0
+    captured = capsys.readouterr()
+    assert file.read_text() == printed and captured.out == ""
+    assert captured.err == f"wrote {file}\n"
+
+
+def test_parquet(runs, tmp_path):
+    file = tmp_path / "table.parquet"
+    assert main([str(runs), "--format", "parquet", "--output", str(file)]) == 0
+    assert len(pd.read_parquet(file)) == 10
+
+
+def test_figures_and_report_are_written(runs, tmp_path, capsys):
+    assert (
+        main(
+            [
+                str(runs),
+                "--figures",
+                str(tmp_path / "figures"),
+                "--report",
+                str(tmp_path / "page" / "report.html"),
+            ]
+        )
+        == 0
+    )
+    names = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert {
+        "learning_curves.svg",
+        "learning_curves.pdf",
+        "learning_curves.png",
+        "grid.svg",
+    } <= names
+    assert "95.39 ± 0.09" in (tmp_path / "page" / "report.html").read_text()
+    assert "published" not in capsys.readouterr().out
+
+
+def test_paired_comparison(tmp_path, capsys):
+    scores = np.linspace(0, 0.9, 400)
+    for method, values in [("reptile", scores), ("fomaml", scores + 0.05)]:
+        row = fake.evaluation(1, False, float(values.mean()))
+        fake.write(
+            tmp_path / method,
+            fake.record({"algorithm.name": method}, evaluations=[row], baselines=[]),
+            {row["scores"]: values},
+        )
+    assert main([str(tmp_path), "--compare", "fomaml", "reptile"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "fomaml minus reptile on the same episodes; ± is the half-width of the "
+        "95 % interval of the difference"
+    )
+    assert out.splitlines()[-1].split() == [
+        "5-way",
+        "1-shot",
+        "50.00",
+        "45.00",
+        "+5.00",
+        "±",
+        "0.00",
+        "400",
+        "episodes",
+    ]
+
+
+def test_a_comparison_without_scores_is_refused(tmp_path, capsys):
+    for method in ("reptile", "fomaml"):
+        fake.write(tmp_path / method, fake.record({"algorithm.name": method}))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--compare", "fomaml", "reptile"])
+    assert "argument --compare: no pair of evaluations has its scores" in capsys.readouterr().err
+
+
+def test_a_directory_without_records_is_named_and_the_rest_goes_on(runs, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty"), str(runs)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"{tmp_path / 'empty'}: no record.json here or below\n"
+    assert "71.00 ± 2.48" in captured.out
+
+
+def test_nothing_left_is_an_error(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tmp_path}: no record.json here or below",
+        f"no completed evaluation in {tmp_path}",
+    ]
+
+
+def test_failed_runs_are_named_beside_the_table(runs, capsys):
+    fake.write(
+        runs / "bad",
+        fake.record(
+            {"seed": 9}, status="failed", reason="out of memory", evaluations=[], baselines=[]
+        ),
+    )
+    assert main([str(runs)]) == 0
+    assert "bad/record.json: failed (out of memory)" in capsys.readouterr().err
+
+
+def test_a_running_job_can_be_plotted(tmp_path, capsys):
+    run = tmp_path / "live"
+    run.mkdir()
+    (run / "learning_curve.csv").write_text(
+        "iteration,split,shots,transductive,episodes,metric,value,ci95\n"
+        "100,test,1,False,100,accuracy,0.6,0.02\n"
+    )
+    assert main([str(run)]) == 1
+    assert main([str(run), "--figures", str(tmp_path / "figures")]) == 0
+    assert (tmp_path / "figures" / "learning_curves.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--rows", "algoritm"],
+            "argument --rows: no record has 'algoritm'; did you mean algorithm",
+        ),
+        (["--columns", "shotz"], "argument --columns: no record has 'shotz'; did you mean shots"),
+        (["--rows", ","], "argument --rows: needs at least one key"),
+        (["--where", "shots=9"], "argument --where: no record has shots = '9'; it takes 1, 5"),
+        (["--where", "shots"], "argument --where: 'shots' is not of the form key=value"),
+        (
+            ["--format", "word"],
+            "argument --format: invalid choice: 'word' (choose from text, csv, "
+            "markdown, latex, parquet)",
+        ),
+        (["--format", "parquet"], "argument --format: parquet is binary and needs --output FILE"),
+        (
+            ["--compare", "reptile", "protonet"],
+            "argument --compare: no record has method = "
+            "'protonet'; it takes nearest_neighbour, reptile, scratch",
+        ),
+    ],
+)
+def test_a_wrong_option_is_one_line_with_what_is_allowed(runs, capsys, arguments, message):
+    said = fails(capsys, runs, *arguments).replace(
+        "(choose from 'text', 'csv', 'markdown', 'latex', 'parquet')",
+        "(choose from text, csv, markdown, latex, parquet)",
+    )
+    assert said.startswith(message)
+
+
+def test_a_file_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
+    assert fails(capsys, runs, "--output", tmp_path) == f"cannot write {tmp_path}: Is a directory"
+
+
+def test_no_directory_is_one_line(capsys):
+    assert fails(capsys) == "the following arguments are required: DIR"
+
+
+def test_help_reads_like_a_manual(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for word in ["--rows", "--published", "examples", "exit status", "95 % intervals"]:
+        assert word in text

@@ -1,0 +1,128 @@
+"""Intervals: against hand-worked cases, printed tables, and their promise of 95 % by simulation."""
+
+import numpy as np
+import pytest
+
+from results import statistics
+
+
+@pytest.mark.parametrize(
+    ("degrees", "quantile"),
+    [
+        (1, 12.706205),
+        (2, 4.302653),
+        (3, 3.182446),
+        (4, 2.776445),
+        (9, 2.262157),
+        (29, 2.045230),
+        (399, 1.965927),
+        (9_999, 1.960201),
+    ],
+)
+def test_t_quantile_agrees_with_the_printed_table(degrees, quantile):
+    assert statistics.t_quantile(degrees) == pytest.approx(quantile, rel=1e-6)
+
+
+def test_t_quantile_needs_two_values():
+    with pytest.raises(ValueError, match="a t interval needs at least 2 values, not 1"):
+        statistics.t_quantile(0)
+
+
+def test_episode_interval_by_hand():
+    # mean 0.5; the sample variance of 0, 1, 0, 1 is 1/3; t(3) = 3.182446
+    estimate = statistics.episode_interval([0, 1, 0, 1])
+    assert estimate.mean == 0.5
+    assert estimate.half_width == pytest.approx(3.182446 * np.sqrt(1 / 3) / 2, rel=1e-6)
+    assert (estimate.over, estimate.seeds, estimate.episodes) == ("episodes", 1, 4)
+
+
+def test_seed_interval_by_hand():
+    # 0.7, 0.8, 0.9: standard deviation 0.1; t(2) = 4.302653
+    estimate = statistics.seed_interval([0.7, 0.8, 0.9], episodes=400)
+    assert estimate.mean == pytest.approx(0.8)
+    assert estimate.half_width == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
+    assert (estimate.over, estimate.seeds, estimate.episodes) == ("seeds", 3, 400)
+
+
+def test_t_half_width_has_no_answer_for_one_value():
+    widths = statistics.t_half_width([np.nan, 0.1], [1, 3])
+    assert np.isnan(widths[0])
+    assert widths[1] == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("scores", [[0.5], [], [[0.1, 0.2], [0.3, 0.4]]])
+def test_an_interval_needs_several_scores(scores):
+    with pytest.raises(ValueError, match="`scores` must hold at least 2 values in one dimension"):
+        statistics.episode_interval(scores)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seed_spread", [0.0, 0.01, 0.05])
+def test_interval_over_seeds_covers_the_truth_in_95_of_100_experiments(seeds, seed_spread):
+    """Both levels vary: networks differ by `seed_spread`, episodes are 5 queries each."""
+    rng = np.random.default_rng(7)
+    experiments, episodes, truth = 4_000, 100, 0.8
+    accuracy = truth + seed_spread * rng.standard_normal((experiments, seeds))
+    correct = rng.binomial(5 * episodes, np.clip(accuracy, 0, 1))
+    means = correct / (5 * episodes)
+    widths = statistics.t_half_width(means.std(axis=1, ddof=1), np.full(experiments, seeds))
+    coverage = np.mean(np.abs(means.mean(axis=1) - truth) <= widths)
+    assert coverage == pytest.approx(0.95, abs=0.012)
+
+
+def test_interval_over_episodes_of_one_seed_misses_the_truth_over_seeds():
+    """Why the caption must say what ± is over: this interval is about one network alone."""
+    rng = np.random.default_rng(7)
+    covered = 0
+    for _ in range(500):
+        own = 0.8 + 0.05 * rng.standard_normal()
+        scores = rng.binomial(5, min(own, 1), size=400) / 5
+        estimate = statistics.episode_interval(scores)
+        covered += abs(estimate.mean - 0.8) <= estimate.half_width
+    assert covered / 500 < 0.6
+
+
+def test_interval_over_episodes_covers_the_accuracy_of_its_network():
+    rng = np.random.default_rng(3)
+    scores = rng.binomial(5, 0.8, size=(3_000, 200)) / 5
+    covered = [abs(e.mean - 0.8) <= e.half_width for e in map(statistics.episode_interval, scores)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.013)
+
+
+def test_pairing_removes_what_the_episodes_have_in_common():
+    rng = np.random.default_rng(0)
+    difficulty = rng.uniform(0, 1, 400)
+    first, second = difficulty + 0.02, difficulty + 0.001 * rng.standard_normal(400)
+    paired = statistics.paired_difference([first], [second])
+    assert paired.mean == pytest.approx(0.02, abs=0.001)
+    assert paired.half_width < statistics.episode_interval(first).half_width / 100
+    assert (paired.over, paired.episodes) == ("episodes", 400)
+
+
+def test_paired_difference_over_seeds_by_hand():
+    first = [[0.5, 0.7], [0.6, 0.8], [0.9, 0.9]]
+    second = [[0.4, 0.6], [0.4, 0.6], [0.6, 0.6]]
+    paired = statistics.paired_difference(first, second)  # mean differences 0.1, 0.2, 0.3
+    assert paired.mean == pytest.approx(0.2)
+    assert paired.half_width == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
+    assert (paired.over, paired.seeds, paired.episodes) == ("seeds", 3, 2)
+
+
+def test_paired_difference_refuses_what_cannot_be_paired():
+    with pytest.raises(ValueError, match="need the same seeds, not 1 and 2"):
+        statistics.paired_difference([[0, 1]], [[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match="need the same episodes, not 2 and 3"):
+        statistics.paired_difference([[0, 1]], [[0, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("difference", "own", "other", "expected"),
+    [
+        (0.049, 0.03, 0.04, "within"),  # the joint half-width of 3 and 4 is 5
+        (0.051, 0.03, 0.04, "above"),
+        (-0.051, 0.03, 0.04, "below"),
+        (0.031, 0.03, np.nan, "above"),  # a published number without an interval counts as exact
+    ],
+)
+def test_verdict(difference, own, other, expected):
+    assert statistics.verdict(difference, own, other) == expected

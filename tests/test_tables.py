@@ -1,0 +1,515 @@
+"""Tables: what is averaged, what is told apart, what is said, and the published numbers."""
+
+import io
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results import comparison, grouping, records, tables
+from tests import fake_records as fake
+
+
+def table_of(directory, **options):
+    made = tables.accuracy_tables(records.read_records([directory]), **options)
+    assert len(made) == 1
+    return made[0]
+
+
+def cell(table, **keys):
+    found = table.cells
+    for key, value in keys.items():
+        found = found[found[key.replace("__", ".")] == value]
+    assert len(found) == 1, found
+    return found.iloc[0]
+
+
+def test_seeds_are_averaged_with_the_t_interval_over_seeds(tmp_path):
+    for seed, accuracy in enumerate([0.7, 0.75, 0.8]):
+        fake.write(tmp_path / str(seed), fake.record({"seed": seed}, accuracy=accuracy))
+    table = table_of(tmp_path)
+    one = cell(table, method="reptile", shots=1, transductive=False)
+    assert one["mean"] == pytest.approx(0.75)
+    assert one["ci95"] == pytest.approx(4.302653 * 0.05 / np.sqrt(3), rel=1e-6)
+    assert (one["interval_over"], one["seeds"], one["episodes"]) == ("seeds", 3, 400)
+    assert table.caption[0].startswith(
+        "Mean over 3 seeds; ± is the half-width of the 95 % t "
+        "interval over seeds, each seed's mean being over 400 "
+        "episodes, so that"
+    )
+
+
+def test_one_seed_keeps_its_interval_over_episodes_and_says_so(tmp_path):
+    fake.write(tmp_path, fake.record(accuracy=0.7891))
+    table = table_of(tmp_path)
+    shown = tables.layout(table)
+    assert shown.loc[0, "5-way 1-shot"] == "78.91 ± 1.70"
+    assert table.caption == [
+        "± is the half-width of the 95 % interval over 400 episodes of one seed, not over seeds."
+    ]
+
+
+def test_two_seeds_are_said_to_be_few(tmp_path):
+    fake.sweep(tmp_path, seeds=(0, 1))
+    assert "one degree of freedom" in table_of(tmp_path).caption[1]
+
+
+def test_a_cell_with_fewer_seeds_says_so(tmp_path):
+    fake.sweep(tmp_path, seeds=(0, 1, 2), meta_iterations=(1000, 2000))
+    shutil.rmtree(tmp_path / "2000_1")
+    shutil.rmtree(tmp_path / "2000_2")
+    table = table_of(tmp_path)
+    shown = tables.layout(table).set_index("meta_iterations")["5-way 1-shot"]
+    assert shown["1000"] == "71.00 ± 2.48"
+    assert shown["2000"] == "74.00 ± 1.70 [1 seed]"
+    assert "with one seed, its ± is over episodes" in table.caption[1]
+
+
+def test_rows_are_method_and_what_varies_and_baselines_come_once_and_last(tmp_path):
+    fake.sweep(tmp_path)
+    shown = tables.layout(table_of(tmp_path))
+    assert list(shown.columns) == [
+        "method",
+        "meta_iterations",
+        "5-way 1-shot",
+        "5-way 1-shot transductive",
+        "5-way 5-shot",
+        "5-way 5-shot transductive",
+    ]
+    assert shown[["method", "meta_iterations"]].to_numpy().tolist() == [
+        ["Reptile", "1000"],
+        ["Reptile", "2000"],
+        ["nearest neighbour (pixels)", "-"],
+        ["from scratch (no meta-learning)", "-"],
+    ]
+
+
+def test_sweep_table_is_the_text_with_what_is_missing(tmp_path):
+    fake.sweep(tmp_path)
+    fake.write(
+        tmp_path / "bad",
+        fake.record(status="failed", reason="no data", evaluations=[], baselines=[]),
+    )
+    text = tables.sweep_table([tmp_path])
+    assert "71.00 ± 2.48" in text
+    assert (
+        f"Not (or not fully) in the table:\n  {tmp_path}/bad/record.json: failed (no data)" in text
+    )
+
+
+def test_what_is_constant_is_said_once_with_both_numbers_of_shots(tmp_path):
+    fake.sweep(tmp_path)
+    header = table_of(tmp_path).header
+    assert header[0].startswith(
+        "Accuracy in percent: task omniglot; split paper; split seed 0; test classes"
+    )
+    assert (
+        header[1] == "Trained with 10 shots (task.train_shots), evaluated with 1, 5 shots "
+        "(evaluation.shots)."
+    )
+    assert header[2] == "Seeds 0, 1, 2; 400 episodes for each number."
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "task.split_seed",
+        "data.test",
+        "version",
+        "episodes",
+        "steps",
+        "queries",
+        "split",
+        "model.filters",
+    ],
+)
+def test_what_differs_besides_the_seed_is_never_averaged(tmp_path, key):
+    """Two records that differ in seed and in one more thing are two rows."""
+    first, second = fake.record(), fake.record({"seed": 1})
+    if key.startswith(("task", "model")):
+        group, name = key.split(".")
+        second["config"][group][name] = 7
+    elif key == "data.test":
+        second["data"]["sha256"]["test"] = "cc" * 32
+    elif key == "version":
+        second["environment"]["project"] = "0.2.0"
+    else:
+        second["evaluations"] = [
+            e | {key: "validation" if key == "split" else 7} for e in second["evaluations"]
+        ]
+    for name, document in [("a", first), ("b", second)]:
+        fake.write(tmp_path / name, document | {"baselines": []})
+    table = table_of(tmp_path)
+    assert key in table.rows
+    assert (table.cells["seeds"] == 1).all() and len(table.cells) == 8
+
+
+def test_budgets_that_follow_from_the_method_stay_visible(tmp_path):
+    fake.write(tmp_path / "a", fake.record({"algorithm.meta_iterations": 1000}))
+    fake.write(
+        tmp_path / "b", fake.record({"algorithm.meta_iterations": 2000, "algorithm.name": "maml"})
+    )
+    assert table_of(tmp_path).rows == ["method", "algorithm.meta_iterations"]
+
+
+def test_settings_that_follow_from_the_columns_share_a_row_and_are_named(tmp_path):
+    fake.write(tmp_path / "a", fake.record())
+    fake.write(tmp_path / "b", fake.record({"task.ways": 20, "algorithm.inner_batch": 20}))
+    table = table_of(tmp_path)
+    assert table.rows == ["method"]
+    assert table.caption[-1] == (
+        "Differs too, but follows from rows and columns: algorithm.inner_batch (10, 20)."
+    )
+
+
+def test_a_key_that_would_be_averaged_away_is_added_to_the_rows(tmp_path):
+    fake.sweep(tmp_path)
+    table = table_of(tmp_path, rows=["algorithm"], columns=["evaluation.shots"])
+    assert table.columns == ["shots"]
+    assert set(table.rows) == {"method", "algorithm.meta_iterations", "transductive"}
+    assert any(
+        line.startswith("Added to the rows, since it varies within a cell: ")
+        for line in table.caption
+    )
+
+
+def test_seeds_can_be_rows(tmp_path):
+    fake.sweep(tmp_path, meta_iterations=[1000])
+    table = table_of(tmp_path, rows=["seed", "method"])
+    assert (table.cells["seeds"] == 1).all()
+    assert cell(table, seed=2, method="reptile", shots=1, transductive=False)[
+        "mean"
+    ] == pytest.approx(0.72)
+
+
+def test_failed_runs_stay_out_of_the_table(tmp_path):
+    fake.write(tmp_path / "a", fake.record(accuracy=0.8))
+    fake.write(tmp_path / "b", fake.record({"seed": 1}, accuracy=0.6, status="interrupted"))
+    assert cell(table_of(tmp_path), method="reptile", shots=1, transductive=False)["mean"] == 0.8
+
+
+def test_squared_errors_are_not_percent(tmp_path):
+    rows = [
+        fake.evaluation(10, False, value, ci95=width, metric="mse", ways=1, steps=steps)
+        for steps, value, width in [(0, 4.191, 0.05), (32, 0.1321, 0.0123)]
+    ]
+    fake.write(tmp_path, fake.record({"task.name": "sinusoid"}, evaluations=rows, baselines=[]))
+    table = table_of(tmp_path, published=True)
+    assert tables.layout(table).to_numpy().tolist() == [
+        ["Reptile", "0", "4.19 ± 0.05"],
+        ["Reptile", "32", "0.132 ± 0.012"],
+    ]
+    assert table.header[0].startswith("Mean squared error")
+    assert table.comparison is not None and table.comparison.empty
+
+
+def test_accuracy_and_squared_error_are_two_tables(tmp_path):
+    sine = fake.evaluation(10, False, 0.2, metric="mse", ways=1)
+    fake.write(tmp_path / "a", fake.record())
+    fake.write(tmp_path / "b", fake.record({"task.name": "sinusoid"}, evaluations=[sine]))
+    made = tables.accuracy_tables(records.read_records([tmp_path]))
+    assert [table.metric for table in made] == ["accuracy", "mse"]
+
+
+# --- choosing ------------------------------------------------------------------------------------
+
+
+def test_where_selects_by_alias_number_and_list(tmp_path):
+    fake.sweep(tmp_path)
+    frame = records.read_records([tmp_path]).evaluations
+    assert set(grouping.select(frame, ["algorithm=reptile"])["method"]) == {"reptile"}
+    one = grouping.select(frame, ["meta_iterations=1e3", "transductive=true"])
+    assert set(one["algorithm.meta_iterations"]) == {1000} and one["transductive"].all()
+    assert set(grouping.select(frame, ["shots=1,5"])["shots"]) == {1, 5}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("shots", "'shots' is not of the form key=value"),
+        ("shots=7", "no record has shots = '7'; it takes 1, 5"),
+        ("shots=1,7", "no record has shots = '7'; it takes 1, 5"),
+        ("shot=1", "no record has 'shot'; did you mean shots"),
+        ("name=conv", "'name' could be any of task.name, model.name, algorithm.name"),
+    ],
+)
+def test_a_bad_condition_says_what_is_possible(tmp_path, condition, message):
+    fake.write(tmp_path, fake.record())
+    frame = records.read_records([tmp_path]).evaluations
+    with pytest.raises(grouping.BadOption) as error:
+        grouping.select(frame, [condition])
+    assert str(error.value).startswith(message)
+
+
+# --- published numbers ---------------------------------------------------------------------------
+
+
+def test_every_published_number_has_a_source_and_says_what_its_interval_is():
+    numbers = comparison.published_numbers()
+    assert numbers["source"].notna().all() and numbers["interval"].notna().all()
+    assert numbers["accuracy"].astype(float).between(80, 100).all()
+    compared = numbers[numbers["comparable"]]
+    assert len(compared) == 16
+    assert not compared.duplicated(["method", "ways", "shots", "transductive"]).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "ways", "shots", "transductive", "accuracy", "half_width"),
+    [
+        ("reptile", 5, 1, False, 95.39, 0.09),
+        ("reptile", 20, 5, True, 97.12, 0.32),
+        ("reptile", 20, 1, False, 88.14, 0.15),
+        ("maml", 5, 5, True, 99.9, 0.1),
+        ("fomaml", 20, 1, True, 89.4, 0.5),
+    ],
+)
+def test_published_numbers_of_nichol_2018(method, ways, shots, transductive, accuracy, half_width):
+    numbers = comparison.published_numbers()
+    row = numbers[
+        numbers["comparable"]
+        & (numbers["method"] == method)
+        & (numbers["ways"] == ways)
+        & (numbers["shots"] == shots)
+        & (numbers["transductive"] == transductive)
+    ]
+    assert row[["accuracy", "half_width"]].to_numpy().tolist() == [[accuracy, half_width]]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict"), [(0.9539, "within"), (0.98, "above"), (0.93, "below")]
+)
+def test_verdict_beside_the_published_number(tmp_path, accuracy, verdict):
+    row = fake.evaluation(1, False, accuracy, ci95=0.003)
+    fake.write(
+        tmp_path,
+        fake.record({"algorithm.meta_iterations": 100_000}, evaluations=[row], baselines=[]),
+    )
+    line = table_of(tmp_path, published=True).comparison.iloc[0]
+    assert line["verdict"] == verdict
+    assert line["difference"] == pytest.approx(100 * accuracy - 95.39)
+    assert line["joint_ci95"] == pytest.approx(np.hypot(0.3, 0.09))
+    assert line["settings"] == "the paper's"
+    assert line["source"].startswith("Nichol et al. 2018")
+
+
+def test_a_partial_budget_and_other_settings_are_marked(tmp_path):
+    row = fake.evaluation(1, False, 0.8, steps=10)
+    fake.write(tmp_path, fake.record({"task.train_shots": 5}, evaluations=[row], baselines=[]))
+    table = table_of(tmp_path, published=True)
+    assert table.comparison["settings"].tolist() == [
+        "partial: 2 % of 100000 meta-iterations; 10 steps (paper 50); 5 train shots (paper 10)"
+    ]
+    assert "below, partial budget" in tables.render([table], "text")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"task.name": "glyphs"},
+        {"task.split": "background"},
+        {"model.name": "mlp"},
+        {"task.ways": 7},
+        {"algorithm.name": "joint"},
+    ],
+)
+def test_what_the_paper_did_not_measure_has_no_counterpart(tmp_path, overrides):
+    fake.write(tmp_path, fake.record(overrides))
+    assert table_of(tmp_path, published=True).comparison.empty
+
+
+# --- formats -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path):
+    fake.sweep(tmp_path)
+    return tables.accuracy_tables(records.read_records([tmp_path]), published=True)
+
+
+def test_csv_holds_numbers_a_line_a_cell(made):
+    frame = pd.read_csv(io.StringIO(tables.render(made, "csv")))
+    assert len(frame) == 10
+    reptile = frame[
+        (frame["method"] == "reptile")
+        & (frame["shots"] == 1)
+        & ~frame["transductive"]
+        & (frame["algorithm.meta_iterations"] == 2000)
+    ].iloc[0]
+    assert reptile["mean"] == pytest.approx(0.75) and reptile["published"] == 0.9539
+    assert reptile["interval_over"] == "seeds"
+    assert frame.loc[frame["method"] == "scratch", "published"].isna().all()
+
+
+def test_parquet_holds_the_same_as_csv(made):
+    frame = pd.read_parquet(io.BytesIO(tables.parquet(made)))
+    pd.testing.assert_frame_equal(frame, tables.cells(made), check_dtype=False)
+
+
+def test_markdown_escapes_what_a_configuration_holds(tmp_path):
+    fake.write(tmp_path, fake.record({"algorithm.name": "a|<b>"}))
+    text = tables.render([table_of(tmp_path)], "markdown")
+    assert "| a\\|&lt;b&gt; " in text and "<b>" not in text
+
+
+def test_latex_escapes_and_uses_booktabs(tmp_path):
+    fake.write(tmp_path, fake.record({"algorithm.name": "50%_$&#"}))
+    text = tables.render([table_of(tmp_path)], "latex")
+    assert r"50\%\_\$\&\#" in text and r"80.00 $\pm$ 1.70" in text and r"\toprule" in text
+    assert r"task.train\_shots" in text and "±" not in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex to compile the table")
+def test_latex_compiles(made, tmp_path):
+    text = tables.render(made, "latex")
+    page = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+        f"{text}\\end{{document}}"
+    )
+    (tmp_path / "page.tex").write_text(page)
+    subprocess.run(["pdflatex", "-interaction=batchmode", "page.tex"], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "metric", "text"),
+    [
+        (0.7891, 0.017, "accuracy", "78.91 ± 1.70"),
+        (1.0, 0.0, "accuracy", "100.00 ± 0.00"),
+        (4.191, 0.051, "mse", "4.19 ± 0.05"),
+        (0.00123, 0.0002, "mse", "0.00123 ± 0.00020"),
+        (0.0, 0.0, "mse", "0.000 ± 0.000"),
+        (123.4, 5.0, "mse", "123 ± 5"),
+    ],
+)
+def test_numbers_as_shown(mean, half_width, metric, text):
+    assert tables.show_number(mean, half_width, metric) == text
+
+
+# --- paired comparison ---------------------------------------------------------------------------
+
+
+def write_pair(directory, seed, gain, **second):
+    """Reptile and FOMAML on the same episodes; FOMAML is better by `gain` on each."""
+    scores = np.random.default_rng(seed).uniform(0, 0.9, 400)
+    for method, values in [("reptile", scores), ("fomaml", scores + gain)]:
+        extra = second if method == "fomaml" else {}
+        row = fake.evaluation(1, False, float(values.mean()))
+        fake.write(
+            directory / f"{method}{seed}",
+            fake.record(
+                {"algorithm.name": method, "seed": seed} | extra, evaluations=[row], baselines=[]
+            ),
+            {row["scores"]: values},
+        )
+
+
+def test_paired_difference_of_one_seed_is_over_episodes(tmp_path):
+    write_pair(tmp_path, 0, 0.05)
+    table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    line = table.iloc[0]
+    assert problems == [] and len(table) == 1
+    assert line["difference"] == pytest.approx(0.05, abs=1e-6) and line["ci95"] < 1e-6
+    assert (line["interval_over"], line["episodes"], line["seeds"]) == ("episodes", 400, 1)
+
+
+def test_paired_difference_of_several_seeds_is_over_seeds(tmp_path):
+    for seed, gain in enumerate([0.01, 0.02, 0.03]):
+        write_pair(tmp_path, seed, gain)
+    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    line = table.iloc[0]
+    assert line["difference"] == pytest.approx(0.02, abs=1e-6)
+    assert line["ci95"] == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-3)
+    assert (line["interval_over"], line["seeds"]) == ("seeds", 3)
+
+
+def test_a_sweep_of_both_methods_pairs_like_with_like(tmp_path):
+    for budget, gain in [(1000, 0.01), (2000, 0.03)]:
+        scores = np.random.default_rng(budget).uniform(0, 0.9, 400)
+        for method, values in [("reptile", scores), ("fomaml", scores + gain)]:
+            row = fake.evaluation(1, False, float(values.mean()))
+            fake.write(
+                tmp_path / f"{method}{budget}",
+                fake.record(
+                    {"algorithm.name": method, "algorithm.meta_iterations": budget},
+                    evaluations=[row],
+                    baselines=[],
+                ),
+                {row["scores"]: values},
+            )
+    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    by_budget = table.set_index("algorithm.meta_iterations")["difference"]
+    assert by_budget.to_dict() == pytest.approx({1000: 0.01, 2000: 0.03}, abs=1e-6)
+
+
+def test_a_baseline_pairs_with_every_budget(tmp_path):
+    scores = np.random.default_rng(0).uniform(0, 0.9, 400)
+    for budget, gain in [(1000, 0.01), (2000, 0.03)]:
+        row = fake.evaluation(1, False, 0.5)
+        base = row | {"method": "scratch", "scores": "base"}
+        fake.write(
+            tmp_path / str(budget),
+            fake.record({"algorithm.meta_iterations": budget}, evaluations=[row], baselines=[base]),
+            {row["scores"]: scores + gain, "base": scores},
+        )
+    table, _ = comparison.paired_table(records.read_records([tmp_path]), "reptile", "scratch")
+    by_budget = table.set_index("algorithm.meta_iterations")["difference"]
+    assert by_budget.to_dict() == pytest.approx({1000: 0.01, 2000: 0.03}, abs=1e-6)
+
+
+def test_a_baseline_of_fewer_episodes_pairs_with_the_first_of_them(tmp_path):
+    scores = np.random.default_rng(0).uniform(0, 0.9, 400)
+    row = fake.evaluation(1, False, 0.5)
+    base = row | {"method": "scratch", "scores": "base", "episodes": 200}
+    fake.write(
+        tmp_path,
+        fake.record(evaluations=[row], baselines=[base]),
+        {row["scores"]: scores, "base": scores[:200] - 0.1},
+    )
+    found = records.read_records([tmp_path])
+    line = comparison.paired_table(found, "reptile", "scratch")[0].iloc[0]
+    assert line["difference"] == pytest.approx(0.1, abs=1e-6)
+    assert line["episodes"] == 200
+    assert line["first"] == pytest.approx(scores[:200].mean(), abs=1e-6)
+    other_way = comparison.paired_table(found, "scratch", "reptile")[0].iloc[0]
+    assert other_way["difference"] == pytest.approx(-0.1, abs=1e-6)
+    table = tables.accuracy_tables(found)[0]
+    assert "over 400 episodes (baselines 200) of one seed" in table.caption[0]
+    assert table.rows == ["method"] and len(table.caption) == 1
+
+
+def test_conditions_can_be_compared(tmp_path):
+    for budget, value in [(1000, 0.4), (2000, 0.6)]:
+        row = fake.evaluation(1, False, value)
+        fake.write(
+            tmp_path / str(budget),
+            fake.record({"algorithm.meta_iterations": budget}, evaluations=[row], baselines=[]),
+            {row["scores"]: np.full(400, value)},
+        )
+    table, _ = comparison.paired_table(
+        records.read_records([tmp_path]), "meta_iterations=2000", "meta_iterations=1000"
+    )
+    assert table["difference"].tolist() == pytest.approx([0.2])
+
+
+def test_a_paired_squared_error_keeps_its_digits(tmp_path):
+    write_pair(tmp_path, 0, 0.0123)
+    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    shown = tables.paired_layout(table.assign(metric="mse"), ["fomaml", "reptile"])
+    assert shown["difference"].tolist() == ["+0.0123 ± 0.0000"]
+
+
+def test_other_episodes_are_not_paired(tmp_path):
+    write_pair(tmp_path, 0, 0.05)
+    other = fake.record({"algorithm.name": "maml", "seed": 1})
+    fake.write(tmp_path / "maml", other)
+    with pytest.raises(grouping.BadOption, match="no evaluation of 'maml' shares seed, data and"):
+        comparison.paired_table(records.read_records([tmp_path]), "maml", "reptile")
+
+
+def test_a_pair_without_scores_is_named(tmp_path):
+    write_pair(tmp_path, 0, 0.05)
+    (tmp_path / "fomaml0" / "scores.npz").unlink()
+    table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    assert table.empty
+    assert problems[0].startswith(f"{tmp_path / 'fomaml0' / 'scores.npz'}: no scores")
