@@ -1,0 +1,38 @@
+# Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test lint figures clean
+
+PYTHON ?= python3
+TASK   ?= glyphs
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  TASK=omniglot sweeps over Omniglot; OVERRIDES='seed=0,1,2' is passed on to the sweep"
+
+install: $(VENV)/installed  ## create .venv with the pinned dependencies (nothing to do the second time)
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: PYTHON=$(PYTHON): must be Python 3.11 or newer"; exit 1; }
+	@echo "Installing into $(VENV): about a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(RUN) -m pip check
+	@touch $@
+
+sweep: install  ## run the main job: a sweep of Reptile and its reference lines, ending in a table
+	@$(RUN) -m benchmark --multirun +experiment=main task=$(TASK) $(OVERRIDES)
+
+test: lint  ## format check, lint, type check and all tests
+	@$(RUN) -m pytest -n auto
+
+lint: install
+	@$(RUN) -m ruff format --check --quiet .
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m mypy
+
+clean:  ## remove the environment and the caches, never outputs/
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
