@@ -1,0 +1,30 @@
+"""Tests run on few threads, as the jobs of a sweep do."""
+
+import os
+import sys
+
+import pytest
+
+from benchmark.startup import start_tensorflow
+from benchmark.tracking import is_installed
+from tests.toy import TRAINED, compose, settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads():
+    """Start TensorFlow, where a test uses it, with the threads that jobs in this process want."""
+    if "tensorflow" in sys.modules:
+        start_tensorflow(settings().runtime)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The directory of a tiny completed run of real training; tests only read it."""
+    from benchmark.job import run_job
+
+    tracking = "tensorboard" if is_installed("tensorboard") else "none"
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    run_job(compose(*TRAINED, f"tracking={tracking}"), directory, ["seed=0"])
+    return directory

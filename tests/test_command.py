@@ -1,0 +1,139 @@
+"""`python -m benchmark` as others rely on it: what it leaves, prints and refuses."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.command import TINY, benchmark, python, record
+
+needs_omniglot = pytest.mark.skipif(
+    "TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR names no prepared Omniglot"
+)
+
+
+@needs_omniglot
+def test_the_documented_command_leaves_the_documented_record(tmp_path):
+    command = [
+        "task=omniglot",
+        "task.ways=5",
+        "task.train_shots=10",
+        "algorithm=reptile",
+        "algorithm.meta_iterations=20",
+        "algorithm.meta_batch=5",
+        "algorithm.inner_steps=5",
+        "algorithm.inner_batch=10",
+        "algorithm.inner_learning_rate=0.001",
+        "evaluation.shots=[1,5]",
+        "evaluation.transductive=[false,true]",
+        "evaluation.episodes=12",
+        "seed=0",
+    ]
+    cache = f"task.cache_dir={tmp_path / 'cache'}"
+    done = benchmark(*command.split(), cache, f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    found = record(tmp_path / "run")
+    assert found["status"] == "completed"
+    assert found["config"]["algorithm"]["inner_learning_rate"] == 0.001
+    protocols = [(e["shots"], e["transductive"]) for e in found["evaluations"]]
+    assert protocols == [(1, False), (1, True), (5, False), (5, True)]
+    for line in found["evaluations"]:
+        assert (line["split"], line["ways"], line["episodes"]) == ("test", 5, 12)
+        assert 0 <= line["accuracy"] <= 1 and 0 < line["ci95"] < 0.5
+    assert found["data"]["classes"] == {"train": 4800, "test": 423}
+    assert found["timing"]["seconds_per_meta_iteration"] > 0
+    assert found["timing"]["train_seconds"] > 0 and found["timing"]["evaluation_seconds"] > 0
+    environment = found["environment"]
+    assert environment["tensorflow"] and environment["cores"] >= 1 and environment["device"]
+    assert environment["memory_peak_mb"] < 1200
+    with np.load(tmp_path / "run" / "scores.npz", allow_pickle=False) as scores:
+        for line in [*found["evaluations"], *found["baselines"]]:
+            own = scores[line["scores"]].astype(np.float64)
+            assert (
+                own.mean() == pytest.approx(line.get("accuracy")) and len(own) == line["episodes"]
+            )
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
+    for name, seed in (("one", 0), ("two", 0), ("other", 1)):
+        done = benchmark(*TINY, f"seed={seed}", f"hydra.run.dir={tmp_path / name}")
+        assert done.returncode == 0, done.stderr
+    parts = ("evaluations", "baselines", "learning_curve", "data")
+    one, two, other = (
+        {part: record(tmp_path / name)[part] for part in parts} for name in ("one", "two", "other")
+    )
+    assert one == two
+    assert one["evaluations"] != other["evaluations"]
+
+
+def test_a_run_says_nothing_that_is_not_for_the_user(tmp_path):
+    done = benchmark(*TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_errors_of_the_import_are_shown():
+    script = (
+        "import os\nfrom benchmark.startup import without_noise\n"
+        "with without_noise():\n"
+        "    os.write(2, b'E0000 cuda_platform.cc failed call to cuInit: (303)\\n')\n"
+        "    os.write(2, b'E0000 something is really wrong\\n')\n"
+    )
+    done = python("-c", script)
+    assert done.stderr == "E0000 something is really wrong\n"
+
+
+def test_help_is_a_manual_and_cfg_shows_the_configuration():
+    shown = benchmark("--help")
+    assert shown.returncode == 0
+    for text in (
+        "USAGE",
+        "EXAMPLES",
+        "--multirun",
+        "+experiment=tutorial",
+        "meta_iterations: 2000",
+    ):
+        assert text in shown.stdout
+    assert "task: glyphs, omniglot, sinusoid" in shown.stdout
+    resolved = benchmark("task=sinusoid", "--cfg", "job")
+    assert resolved.returncode == 0 and "name: mlp_sine" in resolved.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["task.wayz=5"], "error: task.wayz=5: must be a known key: name, ways, train_shots, "),
+        (["+task.wayz=5"], "error: task.wayz=5: must be a known key: name, ways, train_shots, "),
+        (["+foo=1"], "error: foo=1: must be a known key: algorithm, "),
+        (["task.ways=banana"], "error: task.ways=banana: must be of type int"),
+        (["task=nope"], "error: task=nope: must be one of glyphs, omniglot, sinusoid"),
+        (
+            ["task.ways=9999"],
+            "error: task.ways=9999: must be between 2 and 100, the classes of the ",
+        ),
+        (
+            ["evaluation.shots=[25]"],
+            "error: evaluation.shots=[25]: must be at most 19: 20 drawings ",
+        ),
+        (
+            ["task=omniglot", "task.data_dir=/no"],
+            "error: task.data_dir=/no: must be a directory in ",
+        ),
+        (["hydra.run.dir=/dev/null/x"], "error: hydra.run.dir=/dev/null/x: must be a directory "),
+    ],
+)
+def test_bad_input_is_one_line_before_any_work(arguments, line, tmp_path):
+    where = [] if any("run.dir" in a for a in arguments) else [f"hydra.run.dir={tmp_path / 'run'}"]
+    done = benchmark(*arguments, *where)
+    assert done.returncode == 2
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_the_tutorial_prints_class_probabilities_and_labels(tmp_path):
+    done = benchmark("+experiment=tutorial", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert "Unseen task 1 after 100 steps:" in done.stderr
+    first = record(tmp_path / "run")["predictions"][0]["query"][0]
+    assert first["true"] == 0
+    assert len(first["outputs"]) == 5 and sum(first["outputs"]) == pytest.approx(1, abs=1e-4)

@@ -1,0 +1,132 @@
+"""Networks: the paper's architecture, computed independently, as functions of a flat vector."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from benchmark.models import MLP, Conv
+from benchmark.network import Network
+from benchmark.run import build_network
+from tasks.checks import ConfigError
+from tests import reference
+from tests.toy import SIZES, cloud_network, settings
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return build_network(settings("task=omniglot"))
+
+
+def small(seed=0):
+    chosen = replace(settings(), seed=seed, model=Conv(name="small", layers=2, filters=3))
+    return build_network(chosen)
+
+
+def scrambled(network):
+    """Parameters away from the initial ones, so that gamma = 1 and beta = 0 hide nothing."""
+    random = np.random.default_rng(0)
+    return network.initial + 0.1 * random.normal(size=len(network.initial)).astype(np.float32)
+
+
+def images(count):
+    return np.random.default_rng(1).random((count, 28, 28, 1)).astype(np.float32)
+
+
+def test_the_papers_network_has_112965_parameters_for_five_ways(paper):
+    convolutions = 9 * 64 + 3 * 9 * 64 * 64 + 4 * 2 * 64
+    assert len(paper.initial) == convolutions + 256 * 5 + 5 == 112_965
+    assert paper.initial.dtype == np.float32
+
+
+def test_the_papers_network_agrees_with_plain_numpy(paper):
+    params, x = scrambled(paper), images(7)
+    variables = [v.numpy() for v in paper.unflatten(params)]
+    by_hand = reference.conv_network(variables, x)
+    np.testing.assert_allclose(paper(params, x), by_hand, atol=1e-4)
+    assert np.std(by_hand) > 0.1
+
+
+def test_a_dense_network_agrees_with_plain_numpy():
+    network = cloud_network()
+    params = scrambled(network)
+    x = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
+    by_hand = reference.mlp(params.astype(np.float64), x, SIZES)
+    np.testing.assert_allclose(network(params, x), by_hand, atol=1e-5)
+
+
+def test_the_introductory_network_is_784_64_64_5_with_relu():
+    network = build_network(settings("model=mlp"))
+    dense = [(784, 64), (64,), (64, 64), (64,), (64, 5), (5,)]
+    assert network.shapes == dense
+    params, x = scrambled(network), images(4)
+    w1, b1, w2, b2, w3, b3 = [v.numpy() for v in network.unflatten(params)]
+    hidden = np.maximum(np.maximum(x.reshape(4, 784) @ w1 + b1, 0) @ w2 + b2, 0)
+    np.testing.assert_allclose(network(params, x), hidden @ w3 + b3, atol=1e-4)
+
+
+def test_a_prediction_depends_on_the_batch_it_stands_in_with_batch_statistics_only():
+    x = images(5)
+    conv, dense = small(), build_network(settings("model=mlp"))
+    for network, differs in ((conv, True), (dense, False)):
+        together = network(network.initial, x).numpy()
+        fewer = network(network.initial, x[:3]).numpy()
+        assert (np.abs(together[:3] - fewer).max() > 1e-3) == differs
+
+
+def test_a_prediction_does_not_depend_on_the_order_of_its_batch():
+    network, x = small(), images(5)
+    forwards, backwards = (network(network.initial, batch).numpy() for batch in (x, x[::-1]))
+    np.testing.assert_allclose(forwards, backwards[::-1], atol=1e-5)
+
+
+def test_flatten_and_unflatten_are_inverse():
+    network = small()
+    values = np.arange(len(network.initial), dtype=np.float32)
+    parts = network.unflatten(values)
+    assert [tuple(part.shape) for part in parts] == network.shapes
+    np.testing.assert_array_equal(Network.flatten([part.numpy() for part in parts]), values)
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    first = small(0).initial
+    keras.utils.set_random_seed(99)
+    keras.layers.Dense(3).build((2,))
+    np.testing.assert_array_equal(first, small(0).initial)
+    kernel = slice(0, 27)
+    assert (first[kernel] != small(1).initial[kernel]).all()
+
+
+def test_convolutions_start_as_glorot_and_normalisation_as_the_identity(paper):
+    kernel, gamma, beta, second, *_ = [v.numpy() for v in paper.unflatten(paper.initial)]
+    assert (gamma == 1).all() and (beta == 0).all()
+    for values, fans in ((kernel, 9 * (1 + 64)), (second, 9 * (64 + 64))):
+        limit = np.sqrt(6 / fans)
+        assert 0.98 * limit < np.abs(values).max() <= limit
+        np.testing.assert_allclose(values.std(), limit / np.sqrt(3), rtol=0.06)
+
+
+def test_a_model_with_moving_averages_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(name="averages")])
+    names = r"\S*averages/moving_mean, \S*averages/moving_variance"
+    with pytest.raises(ConfigError, match=rf"^model: {names}: must be absent") as refusal:
+        Network(model)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Conv(name="", layers=6, filters=4), r"model\.layers=6: must be between 1 and 5"),
+        (Conv(name="", layers=1, filters=0), r"model\.filters=0: must be at least 1"),
+        (MLP(name="", hidden=[8, 0], activation="relu"), r"model\.hidden=\[8, 0\]: must be a list"),
+        (
+            MLP(name="", hidden=[8], activation="swoosh"),
+            r"model\.activation=swoosh: must be one of",
+        ),
+    ],
+)
+def test_impossible_networks_are_refused(model, message):
+    with pytest.raises(ConfigError, match=message):
+        model.check()

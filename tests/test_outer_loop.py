@@ -1,0 +1,384 @@
+"""Outer updates against independent NumPy ones, and training as a pure function of its seed."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmark.checkpoint import Progress
+from benchmark.outer_loop import Algorithm, MetaState, runs_of_equal
+from benchmark.outer_optimizer import outer_optimizer
+from benchmark.run import build_inner_loop, build_network
+from benchmark.training import Diverged, Trainer
+from tasks.checks import ConfigError
+from tasks.sampling import batch_order, fold_in, split_seed
+from tasks.seeding import stateless_key
+from tests import reference
+from tests.toy import SIZES, Clouds, algorithm, cloud_network, learner, settings
+
+TASK = Clouds()  # 3 ways, 4 shots: 12 support examples
+KEY = stateless_key(0, "training")
+TINY = dict(meta_batch=3, inner_steps=4, inner_batch=5, meta_iterations=10)
+SGD = dict(inner_optimizer="sgd", inner_learning_rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return cloud_network()
+
+
+@pytest.fixture(scope="module")
+def state(network):
+    """A meta-training under way: the optimiser has seen 20 steps."""
+    moment = np.random.default_rng(0).uniform(1e-4, 0.01, len(network.initial)).astype(np.float32)
+    return MetaState(learner(network.initial, moment, 20))
+
+
+def inner_loop(network, chosen):
+    return build_inner_loop(replace(settings(), task=TASK, algorithm=chosen), network)
+
+
+def outer(network, chosen, state, iteration=0, task=TASK):
+    """One meta-iteration of ours."""
+    inner, move = inner_loop(network, chosen), outer_of(network, chosen)
+    number = tf.constant(iteration, tf.int64)
+    return chosen.meta_iteration(inner, move, task.load(), task, KEY, number, state)
+
+
+def outer_of(network, chosen):
+    return outer_optimizer(chosen.outer_optimizer, chosen.outer_step, network.initial)
+
+
+def seeds(chosen, iteration=0):
+    """Seeds of (episode, batches) of each task of a meta-iteration."""
+    numbers = [iteration * chosen.meta_batch + i for i in range(chosen.meta_batch)]
+    return [split_seed(fold_in(KEY, tf.constant(number, tf.int64)), 2) for number in numbers]
+
+
+def tasks_of(chosen, iteration=0, queries=0):
+    """Support x, support y, batch order and queries of each task of a meta-iteration."""
+    found = []
+    for for_episode, for_batches in seeds(chosen, iteration):
+        episode = TASK.sample("train", for_episode, TASK.ways, TASK.train_shots, queries)
+        steps, batch = chosen.inner_steps, chosen.inner_batch
+        order = batch_order(for_batches, 12, steps, batch, chosen.replacement)
+        if getattr(chosen, "tail_shots", 0):
+            order = chosen.order(TASK, for_batches)
+        parts = (episode.support_x, episode.support_y, order, episode.query_x, episode.query_y)
+        found.append(tuple(np.asarray(part) for part in parts))
+    return found
+
+
+def by_hand(chosen, state, weights, step, iteration=0):
+    """The same meta-iteration in NumPy."""
+    params, moment, count = (np.asarray(part) for part in state.learner)
+    return reference.meta_iteration(
+        reference.State(params.astype(np.float64), moment.astype(np.float64), int(count)),
+        [task[:3] for task in tasks_of(chosen, iteration)],
+        weights,
+        step,
+        chosen.serial,
+        sizes=SIZES,
+        optimizer=chosen.inner_optimizer,
+        rate=chosen.inner_learning_rate,
+        reduction=chosen.loss_reduction,
+    )
+
+
+def assert_equal(mine, expected, moved_from):
+    np.testing.assert_allclose(mine.learner.params, expected.params, atol=2e-6)
+    np.testing.assert_allclose(mine.learner.moment, expected.moment, atol=1e-6)
+    assert mine.learner.count.numpy() == expected.count
+    assert np.abs(mine.learner.params - moved_from.learner.params).max() > 3e-4
+
+
+@pytest.mark.parametrize("inner", [{}, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("serial", [False, True], ids=["side by side", "serial"])
+def test_reptile_moves_to_the_mean_of_the_adapted_weights(network, state, inner, serial):
+    chosen = algorithm("reptile", **TINY, **inner, serial=serial)
+    mine = outer(network, chosen, state)
+    assert_equal(mine, by_hand(chosen, state, [1, 1, 1, 1], 1.0), state)
+    steps_behind = {False: 4, True: 4 * 3}[serial]
+    assert mine.learner.count.numpy() == 20 + steps_behind
+
+
+@pytest.mark.parametrize(
+    ("step_weights", "weights"),
+    [
+        ("all", [1, 1, 1, 1]),
+        ("average", [0.25, 0.25, 0.25, 0.25]),
+        ("last", [0, 0, 0, 1]),
+        ([1.0, 0.0, -0.5, 2.0], [1, 0, -0.5, 2]),
+        ([0.0, 1.0, 1.0, 0.0], [0, 1, 1, 0]),
+    ],
+)
+def test_step_weights_choose_the_gradients_that_enter(network, state, step_weights, weights):
+    chosen = algorithm("reptile", **TINY, **SGD, step_weights=step_weights)
+    assert_equal(outer(network, chosen, state), by_hand(chosen, state, weights, 1.0), state)
+
+
+@pytest.mark.parametrize("replacement", [False, True], ids=["cycling", "replacement"])
+def test_fomaml_moves_along_the_last_inner_step(network, state, replacement):
+    chosen = algorithm("fomaml", **TINY, replacement=replacement)
+    assert_equal(outer(network, chosen, state), by_hand(chosen, state, [0, 0, 0, 1], 1.0), state)
+
+
+def test_fomaml_with_a_separate_tail(network, state):
+    sizes = TINY | dict(inner_batch=3)
+    chosen = algorithm("fomaml", **sizes, tail_shots=1)
+    assert_equal(outer(network, chosen, state), by_hand(chosen, state, [0, 0, 0, 1], 1.0), state)
+
+
+@pytest.mark.parametrize("replacement", [False, True], ids=["cycling", "replacement"])
+def test_the_separate_tail_is_exactly_the_examples_held_back(replacement):
+    """Three ways of four shots, rows 0-3, 4-7, 8-11; one shot a class held back: rows 3, 7, 11."""
+    sizes = dict(inner_steps=5, inner_batch=3, tail_shots=1, replacement=replacement)
+    chosen = algorithm("fomaml", **sizes)
+    for index in range(10):
+        order = chosen.order(TASK, fold_in(KEY, tf.constant(index, tf.int64))).numpy()
+        assert order.shape == (5, 3)
+        assert order[-1].tolist() == [3, 7, 11]
+        assert not set(order[:-1].ravel()) & {3, 7, 11}
+        if not replacement:  # nine others in four batches of three: one pass and a third
+            assert sorted(order[:3].ravel()) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+
+
+def test_the_shared_tail_of_a_cycling_walk_is_fresh_until_the_examples_are_used_up():
+    """Twelve examples in batches of four: the third batch is new, the fourth is not."""
+    for steps, overlap in ((3, 0), (4, 4)):
+        chosen = algorithm("fomaml", inner_steps=steps, inner_batch=4)
+        order = chosen.order(TASK, fold_in(KEY, tf.constant(0, tf.int64))).numpy()
+        assert len(set(order[-1]) & set(order[:-1].ravel())) == overlap
+
+
+def test_one_inner_step_makes_reptile_fomaml_and_joint_training_the_same(network, state):
+    one = TINY | dict(inner_steps=1)
+    found = [
+        outer(network, algorithm(name, **one, **SGD), state).learner.params.numpy()
+        for name in ("reptile", "fomaml", "joint")
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    chosen = algorithm("joint", **one, **SGD)
+    params = state.learner.params.numpy().astype(np.float64)
+    gradients = [
+        reference.mlp_gradient(params, x[rows[0]], y[rows[0]], SIZES, "accuracy", "sum")
+        for x, y, rows, *_ in tasks_of(chosen)
+    ]
+    np.testing.assert_allclose(found[0], params - 0.05 * np.mean(gradients, 0), atol=1e-6)
+
+
+def test_every_iteration_and_every_place_in_the_meta_batch_has_a_task_of_its_own(network, state):
+    chosen = algorithm("reptile", **TINY)
+    firsts = {float(task[0][0, 0]) for i in range(4) for task in tasks_of(chosen, i)}
+    assert len(firsts) == 4 * 3
+    later = outer(network, chosen, state, iteration=2)
+    expected = by_hand(chosen, state, [1] * 4, step=0.8, iteration=2)
+    assert_equal(later, expected, state)
+
+
+@pytest.mark.parametrize(
+    ("first", "final", "at"),
+    [(1.0, 0.0, (1.0, 0.5, 0.1)), (0.25, 0.25, (0.25,) * 3), (2.0, 1.0, (2.0, 1.5, 1.1))],
+)
+def test_the_outer_step_falls_linearly(first, final, at):
+    """Ten iterations, 0 to 9: the final step is what an eleventh would have (the authors' code)."""
+    chosen = algorithm("reptile", meta_iterations=10, outer_step=first, outer_step_final=final)
+    steps = [float(chosen.step_size(tf.constant(i, tf.int64))) for i in (0, 5, 9)]
+    np.testing.assert_allclose(steps, at, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", {"class_name": "SGD", "config": {"momentum": 0.9}}])
+def test_an_outer_optimiser_takes_phi_minus_the_adapted_weights_as_its_gradient(network, name):
+    rates = dict(outer_step=0.01, outer_step_final=0.01, outer_optimizer=name)
+    chosen = algorithm("reptile", **TINY, **SGD, **rates)
+    mine = MetaState(learner(network.initial), outer_of(network, chosen).initial)
+    theirs = keras.optimizers.get(name)
+    theirs.learning_rate = 0.01
+    phi = keras.Variable(network.initial)
+    theirs.build([phi])
+    for iteration in range(3):
+        expected = by_hand(chosen, mine, [1] * 4, 1.0, iteration)
+        gradient = mine.learner.params.numpy() - expected.params
+        theirs.apply_gradients([(tf.constant(gradient, tf.float32), phi)])
+        mine = outer(network, chosen, mine, iteration)
+        np.testing.assert_allclose(mine.learner.params, phi.numpy(), atol=2e-5)
+    assert np.abs(phi.numpy() - network.initial).max() > 3e-3
+
+
+def test_annealing_scales_the_step_of_an_outer_optimiser(network):
+    """Adam's first step is its learning rate along the sign, here at half way through."""
+    rates = dict(outer_step=0.01, outer_step_final=0.0, outer_optimizer="adam")
+    chosen = algorithm("reptile", **TINY, **SGD, **rates)
+    start = MetaState(learner(network.initial), outer_of(network, chosen).initial)
+    moved = outer(network, chosen, start, iteration=5).learner.params.numpy() - network.initial
+    np.testing.assert_allclose(np.abs(moved), 0.005, rtol=0.01)
+
+
+def test_an_unknown_outer_optimiser_is_refused(network):
+    chosen = algorithm("reptile", outer_optimizer="banana")
+    with pytest.raises(ConfigError, match=r"algorithm\.outer_optimizer=banana: must be null or an"):
+        outer_of(network, chosen)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_mamls_displacement_is_the_finite_difference_of_its_meta_objective(
+    network, state, reduction
+):
+    rates = dict(inner_learning_rate=0.2, outer_step=1.0, outer_step_final=1.0)
+    chosen = algorithm(
+        "maml",
+        **TINY | dict(inner_steps=3),
+        **rates,
+        outer_optimizer=None,
+        loss_reduction=reduction,
+        train_queries_per_class=2,
+    )
+    tasks = tasks_of(chosen, queries=2)
+
+    def meta_objective(phi):
+        losses = []
+        for x, y, order, query_x, query_y in tasks:
+            start = reference.State(phi, np.zeros_like(phi), 0)
+            after = reference.adapt(start, x, y, order, SIZES, "sgd", 0.2, reduction=reduction)
+            outputs = reference.mlp(after[-1].params, query_x, SIZES)
+            losses.append(reference.loss(outputs, query_y, "accuracy", reduction))
+        return np.mean(losses)
+
+    params = state.learner.params.numpy()
+    slope = reference.finite_differences(meta_objective, params.astype(np.float64), h=1e-5)
+    mine = outer(network, chosen, state)
+    scale = np.abs(slope).max()
+    np.testing.assert_allclose(params - mine.learner.params, slope, atol=1e-4 * scale)
+    np.testing.assert_allclose(mine.learner.moment, state.learner.moment, rtol=1e-6)
+    first_order = np.mean(
+        [
+            reference.mlp_gradient(
+                reference.adapt(
+                    reference.State(params, params, 0), x, y, o, SIZES, "sgd", 0.2,
+                    reduction=reduction,
+                )[-1].params,
+                query_x, query_y, SIZES, "accuracy", reduction,
+            )
+            for x, y, o, query_x, query_y in tasks
+        ],
+        axis=0,
+    )  # fmt: skip
+    assert np.abs(first_order - slope).max() > 0.02 * scale  # the second order is really there
+
+
+def test_equal_weights_share_one_loop():
+    assert runs_of_equal([0, 0, 1]) == [(0, 2, 0), (2, 3, 1)]
+    assert runs_of_equal([1.0]) == [(0, 1, 1.0)]
+    assert runs_of_equal([1, 2, 2, 1]) == [(0, 1, 1), (1, 3, 2), (3, 4, 1)]
+
+
+def test_an_algorithm_of_ones_own_needs_learn_task_alone(network, state):
+    class Still(Algorithm):
+        def learn_task(self, inner, learner, distribution, task, seed):
+            return tf.ones_like(learner.params), learner
+
+    base = settings().algorithm
+    fields = {name: getattr(base, name) for name in Algorithm.__dataclass_fields__}
+    moved = outer(network, Still(**fields), state).learner.params - state.learner.params
+    np.testing.assert_allclose(moved, 1.0, atol=1e-6)
+
+
+# --- Training as a whole ---
+
+SMALL = (
+    "task.classes=6",
+    "task.test_classes=6",
+    "task.alphabets=2",
+    "task.drawers=6",
+    "task.train_shots=4",
+    "task.ways=3",
+    "algorithm.meta_iterations=7",
+    "algorithm.meta_batch=2",
+    "algorithm.inner_steps=2",
+    "algorithm.inner_batch=5",
+    "evaluation.shots=[1]",
+)
+CONV = ("model.layers=2", "model.filters=3")
+DENSE = ("model=mlp", "model.hidden=[8]")
+CASES = {
+    "reptile": CONV,
+    "serial fomaml with outer adam": (
+        *DENSE,
+        "algorithm=fomaml",
+        "algorithm.serial=true",
+        "algorithm.outer_optimizer=adam",
+        "algorithm.outer_step=0.01",
+    ),
+    "maml": (*DENSE, "algorithm=maml", "algorithm.inner_learning_rate=0.05"),
+}
+
+
+def trainer_of(chosen):
+    return Trainer(chosen, build_inner_loop(chosen, build_network(chosen)), chosen.task.load())
+
+
+def trained(trainer, stops):
+    """Progress after meta-iterations up to each of `stops`, one call of the graph for each."""
+    initial = build_network(trainer.settings).initial
+    scratch = (initial, np.zeros_like(initial), np.array(0, np.int64))
+    progress = Progress(0, scratch, trainer.initial_outer_state)
+    for stop in stops:
+        trainer.advance(progress, stop)
+    return progress
+
+
+def bits(progress):
+    return [np.asarray(part).tobytes() for part in (*progress.learner, *progress.outer)]
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
+def test_training_is_bit_identical_from_the_same_seed_and_however_it_is_cut(overrides):
+    chosen = settings(*overrides, *SMALL)
+    first, again = trainer_of(chosen), trainer_of(chosen)
+    whole = trained(first, [7])
+    assert whole.iteration == 7
+    assert bits(whole) == bits(trained(again, [7])), "the same seed twice"
+    assert bits(whole) == bits(trained(first, [1, 3, 4, 7])), "cut elsewhere"
+
+
+def test_another_seed_trains_from_other_weights_on_other_tasks():
+    chosen = settings(*DENSE, *SMALL)
+    here, there = trainer_of(chosen), trainer_of(replace(chosen, seed=1))
+    assert bits(trained(here, [])) != bits(trained(there, []))
+    same_start = trained(here, [])
+    there.advance(same_start, 7)
+    assert bits(same_start) != bits(trained(here, [7]))
+
+
+def test_a_training_is_its_meta_iterations_one_after_the_other():
+    chosen = replace(settings(*DENSE, *SMALL), task=TASK)
+    network = build_network(chosen)
+    now = MetaState(learner(network.initial))
+    for iteration in range(7):
+        now = outer(network, chosen.algorithm, now, iteration)
+    done = trained(trainer_of(chosen), [7])
+    np.testing.assert_allclose(done.learner[0], now.learner.params, atol=1e-5)
+    assert done.learner[2] == now.learner.count.numpy() == 7 * 2
+
+
+def test_the_loop_takes_curve_points_and_checkpoints_at_their_iterations():
+    rhythm = ("curve_points=3", "curve_episodes=2", "checkpoint_every=2")
+    trainer = trainer_of(settings(*DENSE, *SMALL, *(f"training.{key}" for key in rhythm)))
+    progress, due = trained(trainer, []), []
+    trainer.train(progress, lambda now, save: due.append(now.iteration) if save else None)
+    assert progress.iteration == 7
+    assert due == [2, 4, 6]
+    assert sorted({p["iteration"] for p in progress.curve}) == [3, 5, 7]  # thirds, rounded up
+    shown = {(p["split"], p["transductive"]) for p in progress.curve}
+    assert shown == {("train", False), ("train", True)}
+    assert bits(progress) == bits(trained(trainer, [7]))
+
+
+def test_diverging_is_told_with_the_iterations_it_happened_in():
+    steps = ("algorithm.outer_step=1e30", "algorithm.inner_learning_rate=1e20")
+    trainer = trainer_of(settings(*DENSE, *SMALL, *steps))
+    with pytest.raises(Diverged, match="no longer finite between meta-iterations 0 and 7"):
+        trained(trainer, [7])
