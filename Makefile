@@ -1,6 +1,6 @@
 # Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test lint figures clean
+.PHONY: help install sweep test lint readme clean
 
 PYTHON ?= python3
 TASK   ?= glyphs
@@ -33,6 +33,9 @@ lint: install
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m mypy
+
+readme: install  ## remake the README's tables and figures from the committed records
+	@$(RUN) -m results.readme
 
 clean:  ## remove the environment and the caches, never outputs/
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info

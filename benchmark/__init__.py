@@ -1,0 +1,20 @@
+"""What is measured: training, evaluation, record; and `adapt`, to use what came out."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.adaptation import adapt
+
+__all__ = ["adapt"]
+
+
+def __getattr__(name: str) -> Any:
+    """`benchmark.adapt` needs TensorFlow, so it is imported where it is first used."""
+    if name != "adapt":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from benchmark.startup import without_noise
+
+    with without_noise():
+        from benchmark.adaptation import adapt
+    globals()["adapt"] = adapt
+    return adapt

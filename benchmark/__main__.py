@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -10,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import naming
@@ -18,26 +19,25 @@ from benchmark.job import Interrupted, run_job
 from tasks.checks import ConfigError
 
 log = logging.getLogger("benchmark")
+BAD_INPUT = 2  # exit code
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
 def job(cfg: DictConfig) -> None:
     """One job of Hydra's. A failure is recorded; in a sweep the other jobs go on."""
     hydra_cfg = HydraConfig.get()
-    directory = Path(hydra_cfg.runtime.output_dir)
     sweep = hydra_cfg.mode == RunMode.MULTIRUN
     try:
-        run_job(cfg, directory, list(hydra_cfg.overrides.task))
+        run_job(cfg, Path(hydra_cfg.runtime.output_dir), list(hydra_cfg.overrides.task))
     except Interrupted as stop:
         log.error("%s: the same command goes on from here", stop)
         sys.exit(stop.exit_code)
     except ConfigError as error:
-        if not sweep:
-            raise
         log.error("error: %s", error)
+        if not sweep:
+            sys.exit(BAD_INPUT)
     except Exception as error:
         log.error("failed: %s: %s", type(error).__name__, error)
-        log.debug("", exc_info=True)
         if not sweep:
             raise
 
@@ -49,14 +49,50 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
     try:
         job()
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+    except BrokenPipeError:  # the reader of --help has seen enough
+        os._exit(0)
+    except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
         if wants_traceback:
             traceback.print_exc()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        print(f"error: {explained(error)}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+def explained(error: Exception) -> str:
+    """One line that names the key, the value and what is allowed."""
+    text = " ".join(str(error).split())
+    unknown = re.match(r"Could not override '([\w.]+)'", text)
+    if unknown:
+        key = unknown[1]
+        return f"{key}{typed_value(key)}: must be a known key: {', '.join(siblings(key))}"
+    no_choice = re.search(r"Could not find '(\w+)/([^']+)' Available options in '.*?': (.*)", text)
+    if no_choice:
+        group, choice, known = no_choice.groups()
+        known = known.split(" Config search path:")[0]
+        return f"{group}={choice}: must be one of {', '.join(known.split())}"
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        for key in ("hydra.run.dir", "hydra.sweep.dir"):
+            if value := typed_value(key):
+                return f"{key}{value}: must be a directory that can be written ({text})"
+    return text
+
+
+def typed_value(key: str) -> str:
+    """ "=value" of a key as given on the command line, or nothing."""
+    given = [word.lstrip("+~") for word in sys.argv[1:] if "=" in word]
+    values = [word.split("=", 1)[1] for word in given if word.split("=", 1)[0] == key]
+    return f"={values[-1]}" if values else ""
+
+
+def siblings(key: str) -> list[str]:
+    """The known keys beside `key`, for the groups chosen on the command line."""
+    chosen = r"(task|model|algorithm|evaluation|tracking)=\w+$"
+    groups = [word for word in sys.argv[1:] if re.match(chosen, word)]
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        node: object = hydra.compose("config", groups)
+    for part in key.split(".")[:-1]:
+        node = OmegaConf.select(node, part) if isinstance(node, DictConfig) else None
+    return [str(k) for k in node if k != "_target_"] if isinstance(node, DictConfig) else []
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
 """A run's progress on disk: enough to continue it bit for bit."""
 
+import hashlib
 import io
 import json
 import logging
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks.files import write_atomic
+from benchmark.record import write_file
 
 log = logging.getLogger(__name__)
 CURRENT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
+FRESH = "checkpoint.new.npz"  # whole, but not yet in its place
+DIGEST = 32  # bytes of a sha256 behind the zip archive: zip's own checksums miss damaged headers
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Progress:
 def save(directory: Path, progress: Progress, fingerprint: str) -> None:
     """Write the checkpoint; the one before it stays until the new one is whole.
 
-    Raises OSError where the disk is full or the directory cannot be written.
+    Raises CannotWrite where the disk is full or the directory cannot be written.
     """
     meta = {
         "fingerprint": fingerprint,
@@ -52,8 +54,9 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
     arrays |= {f"scores/{name}": value for name, value in progress.scores.items()}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    fresh = directory / f"{CURRENT}.new"
-    write_atomic(fresh, buffer.getvalue())
+    content = buffer.getvalue()
+    fresh = directory / FRESH
+    write_file(fresh, content + hashlib.sha256(content).digest())
     if (directory / CURRENT).exists():
         (directory / CURRENT).replace(directory / PREVIOUS)
     fresh.replace(directory / CURRENT)
@@ -62,25 +65,33 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
 def load(directory: Path, fingerprint: str) -> Progress | None:
     """The newest whole checkpoint of this configuration, or None.
 
-    A damaged one is passed over with a warning; zip's checksums find flipped and missing bytes.
+    A damaged one, or one of another configuration, is passed over with a line that names it.
     """
-    for name in (f"{CURRENT}.new", CURRENT, PREVIOUS):
-        path = directory / name
+    passed_over = False
+    for path in (directory / name for name in (FRESH, CURRENT, PREVIOUS)):
         if not path.exists():
             continue
         try:
             found, progress = read(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("%s is damaged (%s): falling back to the one before it", path, error)
-            continue
-        if found == fingerprint:
-            return progress
+        except Exception as error:  # there is no end to what damaged bytes can raise
+            log.warning("%s is damaged and not used (%s)", path, error)
+        else:
+            if found == fingerprint:
+                return progress
+            log.warning("%s belongs to another configuration and is not used", path)
+        passed_over = True
+    if passed_over:
+        log.warning("no usable checkpoint in %s: starting from the beginning", directory)
     return None
 
 
 def read(path: Path) -> tuple[str, Progress]:
     """Fingerprint and progress of one file; never loads a pickle."""
-    with np.load(path, allow_pickle=False) as file:
+    sealed = path.read_bytes()
+    content, digest = sealed[:-DIGEST], sealed[-DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum does not fit")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     meta = json.loads(arrays.pop("meta").tobytes())
 
@@ -100,6 +111,8 @@ def read(path: Path) -> tuple[str, Progress]:
 
 
 def clear(directory: Path) -> None:
-    """Remove the checkpoints: the run is recorded, or starts afresh."""
-    for name in (f"{CURRENT}.new", CURRENT, PREVIOUS):
+    """Remove the checkpoints, also half-written ones: the run is recorded, or starts afresh."""
+    for name in (FRESH, CURRENT, PREVIOUS):
         (directory / name).unlink(missing_ok=True)
+    for left_by_a_kill in directory.glob(".*.tmp"):
+        left_by_a_kill.unlink(missing_ok=True)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import hashlib
+import importlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
@@ -15,14 +15,26 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from benchmark.models import Model
 from benchmark.outer_loop import Algorithm
+from benchmark.tracking import Tracking
 from tasks.base import Task
-from tasks.checks import ConfigError, require
+from tasks.checks import ConfigError, as_typed, require
 
 BASELINES = ("scratch", "nearest_neighbour")
 CURVE_SPLITS = ("auto", "train", "validation", "test")
-# What can change without changing a run's numbers is not part of its identity.
-NEUTRAL = ("runtime", "resume", "training.checkpoint_every", "task.data_dir", "task.cache_dir")
+# What can change without changing a run's numbers is not part of its identity. (Threads inside an
+# operation and XLA may change the order of a sum.)
+NEUTRAL = (
+    "runtime.cores",
+    "runtime.isolate",
+    "runtime.progress",
+    "resume",
+    "tracking",
+    "training.checkpoint_every",
+    "task.data_dir",
+    "task.cache_dir",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +105,7 @@ class Runtime:
     cores: int | None
     threads: int
     jit: bool
+    isolate: bool
     progress: str
 
     def check(self) -> None:
@@ -109,11 +122,12 @@ class Settings:
     seed: int
     resume: bool
     task: Task
-    model: Any
+    model: Model
     algorithm: Algorithm
     evaluation: Evaluation
     training: Training
     runtime: Runtime
+    tracking: Tracking
     plain: dict[str, Any]
 
     @property
@@ -131,12 +145,15 @@ def load(cfg: DictConfig) -> Settings:
     Raises ConfigError, one line naming the key, the value and what is allowed.
     """
     fixed = {"evaluation": Evaluation, "training": Training, "runtime": Runtime}
-    chosen = {group: target(group, cfg[group]) for group in ("task", "model", "algorithm")}
-    allowed = {"seed", "resume", *fixed, *chosen}
+    kinds = {"task": Task, "model": Model, "algorithm": Algorithm, "tracking": Tracking}
+    allowed = {"seed", "resume", *fixed, *kinds}
+    for needed in sorted(allowed):
+        require(cfg.get(needed) is not None, needed, None, "given")
     for key in cfg:
         require(
             str(key) in allowed, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}"
         )
+    chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
     top = strict("", Top, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
     plain = as_dict(cfg)
@@ -153,17 +170,20 @@ class Top:
     resume: bool
 
 
-def target(group: str, node: DictConfig) -> type:
-    """The dataclass named by a group's `_target_`."""
-    path = node.get("_target_")
+def target(group: str, node: DictConfig, kind: type) -> type:
+    """The dataclass named by a group's `_target_`, a subclass of `kind`."""
+    path = str(node.get("_target_"))
+    module, _, name = path.rpartition(".")
     try:
-        cls = get_class(path)
-    except Exception as error:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"{group}._target_={path}: must be the dotted path of a dataclass that can be imported "
             f"({one_line(error)})"
         ) from error
-    require(dataclasses.is_dataclass(cls), f"{group}._target_", path, "a dataclass")
+    fits = isinstance(cls, type) and dataclasses.is_dataclass(cls) and issubclass(cls, kind)
+    rule = f"a dataclass that inherits from {kind.__module__}.{kind.__name__}"
+    require(fits, f"{group}._target_", path, rule)
     return cls
 
 
@@ -178,9 +198,8 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
     except ConfigKeyError as error:
         names = ", ".join(field.name for field in dataclasses.fields(cls))
         key = error.full_key
-        raise ConfigError(
-            f"{prefix}{key}={values.get(key)}: must be a known key: {names}"
-        ) from error
+        value = as_typed(values.get(str(key)))
+        raise ConfigError(f"{prefix}{key}={value}: must be a known key: {names}") from error
     except MissingMandatoryValue as error:
         raise ConfigError(f"{prefix}{error.full_key}=???: must be given") from error
     except ValidationError as error:
@@ -188,7 +207,8 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         field = key.split("[")[0].split(".")[0]
         kind = {f.name: f.type for f in dataclasses.fields(cls)}.get(field)
         name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else kind
-        raise ConfigError(f"{prefix}{field}={values.get(field)}: must be of type {name}") from error
+        value = as_typed(values.get(field))
+        raise ConfigError(f"{prefix}{field}={value}: must be of type {name}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}: {one_line(error)}") from error
 
@@ -203,21 +223,25 @@ def check(settings: Settings) -> None:
     evaluation.check(task, algorithm)
     settings.training.check()
     settings.runtime.check()
-    sizes = task.sizes()
-    if sizes is None:
-        return
-    known = sorted(sizes)
+    settings.tracking.check()
+    sizes, most = task.sizes(), task.most_shots
+    if most is not None:
+        rule = f"at most {most}, all that the task has"
+        require(max(evaluation.shots) <= most, "evaluation.shots", evaluation.shots, rule)
+    known = sorted(sizes or CURVE_SPLITS[1:])
     for split in (*evaluation.splits, settings.curve_split):
         key = "evaluation.splits" if split in evaluation.splits else "training.curve_split"
-        require(split in sizes, key, split, f"one of the task's splits: {', '.join(known)}")
+        require(split in known, key, split, f"one of the task's splits: {', '.join(known)}")
+    if sizes is None:
+        return
     need = {split: max(evaluation.shots) for split in evaluation.splits}
-    for split in {"train", settings.curve_split, *evaluation.splits}:
+    for split in dict.fromkeys((*evaluation.splits, settings.curve_split, "train")):
         classes, examples = sizes[split]
         rule = f"between 2 and {classes}, the classes of the {split} split"
         require(task.ways <= classes, "task.ways", task.ways, rule)
         if split in need or split == settings.curve_split:
             room = examples - evaluation.queries
-            rule = f"at most {room}: a class has {examples} drawings, evaluation.queries={evaluation.queries} of them taken"
+            rule = f"at most {room}: {examples} drawings a class less {evaluation.queries} queries"
             require(max(evaluation.shots) <= room, "evaluation.shots", evaluation.shots, rule)
     room = sizes["train"].examples - algorithm.train_queries
     rule = f"at most {room}, the drawings of a class that training may use as support"
@@ -226,7 +250,8 @@ def check(settings: Settings) -> None:
 
 def fingerprint(plain: dict[str, Any]) -> str:
     """sha256 of the configuration less what does not change the numbers (NEUTRAL)."""
-    kept = json.loads(json.dumps(plain))
+    # json.loads makes 1 of 1.0, which is the same setting however it was typed.
+    kept = json.loads(json.dumps(plain), parse_float=whole_number)
     for key in NEUTRAL:
         *path, last = key.split(".")
         node = kept
@@ -234,6 +259,12 @@ def fingerprint(plain: dict[str, Any]) -> str:
             node = node.get(part, {})
         node.pop(last, None)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def whole_number(text: str) -> float | int:
+    """The number a text stands for, as an integer where it is one."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

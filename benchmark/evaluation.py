@@ -49,8 +49,11 @@ class Evaluator:
 
     def scores(self, learner: Learner, protocol: Protocol, start: int, stop: int) -> np.ndarray:
         """Scores of episodes start .. stop - 1: [episode, steps, transductive] float32."""
-        run = self.graph("scores", protocol, lambda now, seed: self.score(now, protocol, seed))
-        return run(learner, start, stop)
+
+        def score(now: Learner, seed: tf.Tensor) -> tf.Tensor:
+            return self.score(now, protocol, seed)
+
+        return self.run("scores", score, learner, protocol, start, stop)
 
     def nearest_neighbour(self, protocol: Protocol, start: int, stop: int) -> np.ndarray:
         """[episode] accuracy of giving each query the label of the nearest support image (L2)."""
@@ -63,15 +66,24 @@ class Evaluator:
             return accuracy(tf.equal(nearest, episode.query_y))
 
         none = Learner(tf.zeros([0]), tf.zeros([0]), tf.constant(0, tf.int64))
-        return self.graph("nearest_neighbour", protocol, score)(none, start, stop)
+        return self.run("nearest_neighbour", score, none, protocol, start, stop)
 
-    def graph(self, name: str, protocol: Protocol, score: Callable[..., tf.Tensor]) -> Any:
-        """The function (learner, start, stop) -> scores of those episodes, traced once."""
+    def run(
+        self,
+        name: str,
+        score: Callable[[Learner, tf.Tensor], tf.Tensor],
+        learner: Learner,
+        protocol: Protocol,
+        start: int,
+        stop: int,
+    ) -> np.ndarray:
+        """Scores of episodes start .. stop - 1 side by side, in a graph that is traced once."""
+        args = learner, tf.constant(start, tf.int64), tf.constant(stop, tf.int64)
         if (name, protocol) not in self.graphs:
             key = stateless_key(self.seed, f"{self.purpose} {protocol.split}")
 
             @tf.function
-            def run(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+            def graph(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
                 return tf.map_fn(
                     lambda index: score(learner, fold_in(key, index)),
                     tf.range(start, stop),
@@ -79,10 +91,8 @@ class Evaluator:
                     parallel_iterations=SIDE_BY_SIDE,
                 )
 
-            self.graphs[name, protocol] = lambda learner, start, stop: run(
-                learner, tf.constant(start, tf.int64), tf.constant(stop, tf.int64)
-            ).numpy()
-        return self.graphs[name, protocol]
+            self.graphs[name, protocol] = graph.get_concrete_function(*args)
+        return self.graphs[name, protocol](*args).numpy()
 
     def sample(self, protocol: Protocol, seed: tf.Tensor) -> Episode:
         return self.distribution.sample(

@@ -1,7 +1,6 @@
 """Networks: plain Keras models, used as pure functions of one flat parameter vector.
 
-To add one, write a frozen dataclass with a `build(input_shape, outputs)` that returns a Keras
-model whose outputs are logits (or regression values), and name it as `_target_` in a yaml.
+To add one, inherit from `Model`, write `build` and name the class as `_target_` in a yaml.
 """
 
 from dataclasses import dataclass
@@ -14,13 +13,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv:
-    """The paper's Omniglot network: `layers` x [3x3 convolution, stride 2, batch norm, ReLU], dense.
-
-    The convolutions have no bias: the batch normalisation behind each would cancel it.
-    """
+class Model:
+    """Settings of a network: a frozen dataclass whose fields are the keys of its yaml."""
 
     name: str
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that cannot work; must not import TensorFlow."""
+
+    def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
+        """A Keras model from [n, *input_shape] to [n, outputs]: logits, or regression values.
+
+        All its variables must be trainable: a network here is a function of its parameters.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(Model):
+    """The paper's Omniglot network: blocks of convolution, batch norm and ReLU, then dense.
+
+    The convolutions are 3x3 with stride 2 and have no bias: the batch normalisation behind each
+    would cancel it.
+    """
+
     layers: int
     filters: int
 
@@ -44,10 +60,9 @@ class Conv:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP:
+class MLP(Model):
     """Dense layers; 64-64 with ReLU is the tutorial's network, with tanh the sine gist's."""
 
-    name: str
     hidden: list[int]
     activation: str
 

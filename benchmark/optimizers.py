@@ -17,6 +17,8 @@ def adam_update(
     """One step of Adam (Kingma and Ba 2015, algorithm 1) without momentum: beta1 = 0.
 
     The paper switches momentum off because it would carry one mini-batch into later steps.
+    EPSILON is epsilon-hat (the end of their section 2), added before the bias correction, as in
+    TensorFlow and Keras.
 
     params, moment, gradient: [P] float32; `moment` is the running mean of squared gradients.
     count: float32 scalar, the number of this step, from 1.

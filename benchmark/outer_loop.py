@@ -4,11 +4,12 @@ An algorithm is a frozen dataclass whose fields are the keys of its yaml under `
 To add one, inherit from `Algorithm` and write `learn_task`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.base import Distribution, Task
-from tasks.checks import ConfigError, require
+from tasks.checks import require
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -52,9 +53,14 @@ class Algorithm:
             "at least 0",
         )
         rate = self.inner_learning_rate
-        require(rate > 0, "algorithm.inner_learning_rate", rate, "above 0")
+        finite = "above 0 and finite"
+        require(0 < rate < math.inf, "algorithm.inner_learning_rate", rate, finite)
+        if self.outer_optimizer is not None:
+            rule = "above 0 with an outer optimizer, whose learning rate it is"
+            require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
         for key in ("outer_step", "outer_step_final"):
-            require(getattr(self, key) >= 0, f"algorithm.{key}", getattr(self, key), "at least 0")
+            step = getattr(self, key)
+            require(0 <= step < math.inf, f"algorithm.{key}", step, "at least 0 and finite")
         optimizers, reductions = ("adam", "sgd"), ("sum", "mean")
         require(
             self.inner_optimizer in optimizers,
@@ -99,7 +105,7 @@ class Algorithm:
         raise NotImplementedError
 
     def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
-        """Outer step of meta-iteration 0 .. meta_iterations - 1, falling linearly to the final one."""
+        """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""
         import tensorflow as tf
 
         done = tf.cast(iteration, tf.float32) / max(self.meta_iterations, 1)
@@ -108,15 +114,17 @@ class Algorithm:
     def meta_iteration(
         self,
         inner: "InnerLoop",
+        outer: Any,
         distribution: Distribution,
         task: Task,
         key: "tf.Tensor",
         iteration: "tf.Tensor",
         state: MetaState,
     ) -> MetaState:
-        """Learn `meta_batch` tasks from the same initialisation, then move it by their mean."""
-        import tensorflow as tf
+        """Learn `meta_batch` tasks from the same initialisation, then move it by their mean.
 
+        outer: how it moves, of benchmark.outer_optimizer; key: [2] seed of all training episodes.
+        """
         from tasks.sampling import fold_in
 
         def learn(number: "tf.Tensor", learner: "Learner") -> tuple["tf.Tensor", "Learner"]:
@@ -125,8 +133,10 @@ class Algorithm:
 
         run = self.one_after_another if self.serial else self.side_by_side
         displacement, moment, count = run(learn, state.learner)
-        params, outer = self.outer_update(state, displacement, self.step_size(iteration))
-        return MetaState(type(state.learner)(params, moment, tf.cast(count, tf.int64)), outer)
+        params, outer_state = outer.update(
+            state.learner.params, displacement, self.step_size(iteration), state.outer
+        )
+        return MetaState(type(state.learner)(params, moment, count), outer_state)
 
     def side_by_side(self, learn: Any, learner: "Learner") -> tuple[Any, Any, Any]:
         """Mean displacement and mean second moment of tasks that run in parallel."""
@@ -145,7 +155,7 @@ class Algorithm:
         return tf.reduce_mean(displacements, 0), tf.reduce_mean(moments, 0), counts[0]
 
     def one_after_another(self, learn: Any, learner: "Learner") -> tuple[Any, Any, Any]:
-        """Mean displacement of tasks that hand the optimiser's state to the next (authors' code)."""
+        """Mean displacement of tasks that hand the optimiser's state on (the authors' code)."""
         import tensorflow as tf
 
         total, now = tf.zeros_like(learner.params), learner
@@ -154,41 +164,6 @@ class Algorithm:
             total += displacement
             now = after._replace(params=learner.params)
         return total / self.meta_batch, now.moment, now.count
-
-    def outer_update(
-        self, state: MetaState, displacement: "tf.Tensor", step: "tf.Tensor"
-    ) -> tuple["tf.Tensor", tuple["tf.Tensor", ...]]:
-        """phi + step * displacement (paper, algorithm 2), or an optimiser's step on -displacement.
-
-        With an outer optimiser `outer_step` is its learning rate, and the annealing scales its step.
-        """
-        params = state.learner.params
-        if self.outer_optimizer is None:
-            return params + step * displacement, ()
-        optimizer = self.keras_optimizer(params)
-        (moved,), outer = optimizer.stateless_apply(state.outer, [-displacement], [params])
-        return params + step / self.outer_step * (moved - params), tuple(outer)
-
-    def keras_optimizer(self, params: Any) -> Any:
-        """The outer optimiser, built for a [P] vector. Raises ConfigError where Keras knows none."""
-        import keras
-
-        try:
-            optimizer = keras.optimizers.get(self.outer_optimizer)
-        except (ValueError, TypeError) as error:
-            raise ConfigError(
-                f"algorithm.outer_optimizer={self.outer_optimizer}: must be null or an optimiser "
-                "Keras knows, as a name or {class_name: ..., config: {...}}"
-            ) from error
-        optimizer.learning_rate = self.outer_step
-        optimizer.build([keras.Variable(params, name="phi")])
-        return optimizer
-
-    def initial_outer_state(self, params: Any) -> tuple[Any, ...]:
-        """The outer optimiser's variables before the first meta-iteration."""
-        if self.outer_optimizer is None:
-            return ()
-        return tuple(v.value for v in self.keras_optimizer(params).variables)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +186,11 @@ class FirstOrder(Algorithm):
         super().check(task)
         weights = self.step_weights
         named = weights in ("all", "average", "last")
-        listed = isinstance(weights, list) and len(weights) == self.inner_steps
+        listed = (
+            isinstance(weights, list)
+            and len(weights) == self.inner_steps
+            and all(type(w) in (int, float) and math.isfinite(w) for w in weights)
+        )
         require(
             named or listed,
             "algorithm.step_weights",
@@ -225,22 +204,27 @@ class FirstOrder(Algorithm):
                 and self.inner_steps > 1,
                 "algorithm.tail_shots",
                 self.tail_shots,
-                f"0 or below task.train_shots={task.train_shots} with algorithm.inner_steps > 1 and "
+                f"0, or below task.train_shots={task.train_shots} with inner_steps > 1 and "
                 f"task.ways x tail_shots = algorithm.inner_batch={self.inner_batch}",
+            )
+            require(
+                not self.replacement or 2 * self.tail_shots <= task.train_shots,
+                "algorithm.tail_shots",
+                self.tail_shots,
+                f"at most half of task.train_shots={task.train_shots} with "
+                "algorithm.replacement=true, since a batch is drawn from the other examples",
             )
 
     def weights(self) -> list[float]:
         """One weight an inner step."""
         k = self.inner_steps
+        if isinstance(self.step_weights, list):
+            return self.step_weights
         named = {"all": [1.0] * k, "average": [1 / k] * k, "last": [0.0] * (k - 1) + [1.0]}
-        return (
-            named.get(self.step_weights)
-            if isinstance(self.step_weights, str)
-            else self.step_weights
-        )
+        return named[self.step_weights]
 
     def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
-        """[inner_steps, inner_batch] int32 rows of the support set, which is sorted class by class."""
+        """[inner_steps, inner_batch] int32 rows of the support set (sorted class by class)."""
         import tensorflow as tf
 
         from tasks.sampling import batch_order

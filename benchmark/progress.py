@@ -1,6 +1,7 @@
 """What a user sees of a long run: a bar on a terminal, a plain line a minute elsewhere."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -15,15 +16,17 @@ SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
-    """Counts `total` steps of `what`, with rate, expected end and a running note."""
+    """Counts `total` steps of `what`, with rate, expected end and a running note.
+
+    mode: auto (a bar on a terminal, else lines) | lines | off
+    """
 
     def __init__(self, what: str, total: int, done: int, mode: str) -> None:
         self.what, self.total, self.done, self.note = what, total, done, ""
         self.first, self.start, self.spoke = done, time.monotonic(), time.monotonic()
         self.quiet = mode == "off"
-        terminal = sys.stderr.isatty() and not self.quiet
         self.bar: Any = None
-        if terminal:
+        if mode == "auto" and sys.stderr.isatty():
             self.bar = tqdm(total=total, initial=done, desc=what, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
@@ -40,9 +43,9 @@ class Bar:
             self.bar.set_postfix_str(self.note, refresh=False)
             self.bar.update(done - self.done)
         self.done = done
-        if self.bar is None and not self.quiet:
-            if time.monotonic() - self.spoke >= SECONDS_BETWEEN_LINES:
-                self.say()
+        due = time.monotonic() - self.spoke >= SECONDS_BETWEEN_LINES
+        if due and self.bar is None and not self.quiet:
+            self.say()
 
     def say(self) -> None:
         """One plain line: how far, how fast, how long still."""
@@ -54,9 +57,11 @@ class Bar:
 
 
 class Interruption:
-    """Notes SIGTERM and Ctrl-C, so that a run can save itself before it ends.
+    """Notes signals that ask a run to stop, so that it can save itself before it ends.
 
-    A second Ctrl-C ends it at once. Outside the main thread signals are left alone.
+    SIGTERM and Ctrl-C; a second one ends it at once. Where a scheduler has set a handler for
+    SIGUSR1 or SIGUSR2 (submitit: the time is nearly up), that is called once the run is saved, to
+    queue it again. Outside the main thread signals are left alone.
     """
 
     def __init__(self) -> None:
@@ -65,7 +70,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, *schedulers()):
                 self.before[number] = signal.signal(number, self.note)
         return self
 
@@ -73,7 +78,16 @@ class Interruption:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
+        os.write(2, b"stopping: the run is saved first\n")  # logging is not safe in here
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if error is not None and self.signal in schedulers():
+            signal.raise_signal(self.signal)
+
+
+def schedulers() -> list[int]:
+    """The signals by which a scheduler's library, where there is one, asks for a checkpoint."""
+    names = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+    return [n for n in (getattr(signal, name) for name in names) if callable(signal.getsignal(n))]

@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import io
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -15,10 +16,16 @@ from typing import Any
 import numpy as np
 
 from benchmark.startup import usable_cores
+from tasks.checks import ConfigError
 from tasks.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 RECORD, SCORES, CURVE = "record.json", "scores.npz", "learning_curve.csv"
+PREDICTIONS = "predictions.npz"
+KERAS_MODEL, ARRAYS = "initialisation.keras", "initialisation.npz"
+OUTPUTS = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "hydra-core")
 CURVE_COLUMNS = (
     "iteration",
@@ -32,26 +39,94 @@ CURVE_COLUMNS = (
 )
 
 
-def read(directory: Path) -> dict[str, Any] | None:
-    """The record of a run directory, or None where there is none or it is damaged."""
+class CannotWrite(ConfigError):
+    """The disk is full, or the directory read-only; the text names the file and says which."""
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file atomically. Raises CannotWrite; what was there before is untouched."""
     try:
-        found = json.loads((directory / RECORD).read_text())
-    except (OSError, ValueError):
+        write_atomic(path, content)
+    except OSError as error:
+        raise CannotWrite(f"{path}: could not be written ({error.strerror})") from error
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """The record of a run directory, or None where there is none.
+
+    A damaged one is put aside under another name, so that nothing overwrites it.
+    """
+    path = directory / RECORD
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("not a record")
+    except FileNotFoundError:
         return None
-    return found if isinstance(found, dict) else None
+    except ValueError as error:
+        aside = unused_name(path)
+        path.rename(aside)
+        log.warning("%s is damaged (%s): kept as %s, the run is repeated", path, error, aside.name)
+        return None
+    return found
+
+
+def is_completed(record: dict[str, Any] | None) -> bool:
+    """Whether a record says that its run came to its end."""
+    return record is not None and record.get("status") == "completed"
+
+
+def unused_name(path: Path) -> Path:
+    """record.damaged1.json, or the first number that is free."""
+    number = 1
+    while (name := path.with_stem(f"{path.stem}.damaged{number}")).exists():
+        number += 1
+    return name
+
+
+def set_aside(directory: Path) -> None:
+    """Rename a completed run's files to NAME.previous.*: kept until the new ones are complete."""
+    for name in OUTPUTS:
+        path = directory / name
+        if path.exists():
+            path.replace(previous(path))
+
+
+def drop_previous(directory: Path) -> None:
+    """Remove what `set_aside` kept."""
+    for name in OUTPUTS:
+        previous(directory / name).unlink(missing_ok=True)
+
+
+def previous(path: Path) -> Path:
+    """record.json -> record.previous.json"""
+    return path.with_stem(f"{path.stem}.previous")
 
 
 def write(directory: Path, record: dict[str, Any]) -> None:
     """Write record.json atomically."""
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_atomic(directory / RECORD, text.encode())
+    write_file(directory / RECORD, text.encode())
 
 
 def write_scores(directory: Path, scores: dict[str, np.ndarray]) -> None:
     """Write per-episode scores: one float32 array [episode] a key; readable without pickle."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **scores)  # type: ignore[arg-type]
-    write_atomic(directory / SCORES, buffer.getvalue())
+    write_file(directory / SCORES, buffer.getvalue())
+
+
+def write_predictions(directory: Path, episodes: list[dict[str, np.ndarray]]) -> None:
+    """Write the arrays of `benchmark.predictions.predict_episodes`, as keys "episode/name"."""
+    arrays = {f"{n}/{name}": v for n, episode in enumerate(episodes) for name, v in episode.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_file(directory / PREDICTIONS, buffer.getvalue())
+
+
+def files_beside(directory: Path) -> list[str]:
+    """Names of the files that a run has left beside its record."""
+    return [name for name in OUTPUTS if name != RECORD and (directory / name).exists()]
 
 
 def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
@@ -60,7 +135,7 @@ def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
     table = csv.DictWriter(text, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows({**point, "value": point[point["metric"]]} for point in curve)
-    write_atomic(directory / CURVE, text.getvalue().encode())
+    write_file(directory / CURVE, text.getvalue().encode())
 
 
 def begin(plain: dict[str, Any], fingerprint: str, overrides: list[str]) -> dict[str, Any]:

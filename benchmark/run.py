@@ -2,21 +2,23 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from benchmark import checkpoint, record
+from benchmark import checkpoint, initialisation, predictions, record
 from benchmark.checkpoint import Progress
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
 from benchmark.inner_loop import InnerLoop
 from benchmark.job import Interrupted
 from benchmark.network import Network
+from benchmark.predictions import predict_episodes
 from benchmark.progress import Bar, Interruption
-from benchmark.training import Trainer, add, as_learner
+from benchmark.training import Diverged, Trainer, add, as_learner
 from tasks.seeding import stateless_key
 
 log = logging.getLogger(__name__)
@@ -61,13 +63,20 @@ class Run:
             inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
         )
         zeros = np.zeros_like(network.initial)
-        self.scratch = (network.initial, zeros, np.int64(0))
+        self.scratch = (network.initial, zeros, np.array(0, np.int64))
         self.progress = checkpoint.load(directory, fingerprint) or Progress(
-            0, self.scratch, algorithm.initial_outer_state(network.initial)
+            0, self.scratch, self.trainer.initial_outer_state
         )
         self.saved = time.monotonic()
-        if self.progress.iteration:
-            log.info("continuing after %d meta-iterations", self.progress.iteration)
+        done, scored = self.progress.iteration, self.scored()
+        if done or scored:
+            log.info("continuing after %d meta-iterations, %d scored episodes", done, scored)
+
+    def title(self, part: str) -> str:
+        """What is going on, and where other jobs print lines too, in which run."""
+        return (
+            f"{self.directory.name} {part}" if self.settings.runtime.progress == "lines" else part
+        )
 
     def save(self) -> None:
         checkpoint.save(self.directory, self.progress, self.fingerprint)
@@ -79,21 +88,30 @@ class Run:
             self.save()
             raise Interrupted(self.interruption.signal)
 
-    def train(self) -> None:
-        """Meta-train to the end, from wherever the last checkpoint stood."""
+    def train(self, tell: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Meta-train to the end, from wherever the last checkpoint stood.
+
+        tell(points) is called with the points of the learning curve as they come.
+        """
         total = self.settings.algorithm.meta_iterations
-        bar = Bar("training", total, self.progress.iteration, self.settings.runtime.progress)
+        bar = Bar(
+            self.title("training"), total, self.progress.iteration, self.settings.runtime.progress
+        )
 
         def report(progress: Progress, due: bool) -> None:
             fresh = progress.curve and progress.curve[-1]["iteration"] == progress.iteration
             if fresh:
+                newest = [p for p in progress.curve if p["iteration"] == progress.iteration]
+                must_be_finite("the learning curve", [p[p["metric"]] for p in newest])
                 record.write_curve(self.directory, progress.curve)
+                tell(newest)
             bar.update(progress.iteration, note(progress.curve) if fresh else None)
             if due:
                 self.save()
             self.stop_if_asked()
 
         unfinished = self.progress.iteration < total
+        self.stop_if_asked()
         with bar:
             self.trainer.train(self.progress, report)
         if unfinished:
@@ -101,35 +119,42 @@ class Run:
 
     def evaluate(self) -> None:
         """Score the initialisation and the reference lines under every protocol."""
-        evaluator = self.evaluator
-        learners = {"": self.progress.learner, "scratch": self.scratch}
         jobs = [
             (name, protocol, self.episodes(name))
             for name in ("", *self.settings.evaluation.baselines)
-            for protocol in evaluator.protocols()
+            for protocol in self.evaluator.protocols()
         ]
-        total, done = sum(episodes for *_, episodes in jobs), 0
-        began = time.perf_counter()
-        with Bar("evaluation", total, 0, self.settings.runtime.progress) as bar:
+        scores, total = self.progress.scores, sum(episodes for *_, episodes in jobs)
+        with Bar(
+            self.title("evaluation"), total, self.scored(), self.settings.runtime.progress
+        ) as bar:
             for name, protocol, episodes in jobs:
-                label = label_of(name, protocol)
-                kept = self.progress.scores.get(label)
-                for start in range(0 if kept is None else len(kept), episodes, EPISODES_A_CALL):
-                    stop = min(start + EPISODES_A_CALL, episodes)
-                    if name in learners:
-                        learner = as_learner(learners[name])
-                        scores = evaluator.scores(learner, protocol, start, stop)
-                    else:
-                        scores = evaluator.nearest_neighbour(protocol, start, stop)[:, None, None]
-                    kept = scores if kept is None else np.concatenate([kept, scores])
-                    self.progress.scores[label] = kept
-                    add(self.progress.seconds, "evaluation", time.perf_counter() - began)
-                    began = time.perf_counter()
-                    bar.update(done + stop)
+                while len(scores.get(label_of(name, protocol), ())) < episodes:
+                    self.score_more(name, protocol, episodes)
+                    bar.update(self.scored())
                     if time.monotonic() - self.saved > SECONDS_BETWEEN_SAVES:
                         self.save()
                     self.stop_if_asked()
-                done += episodes
+
+    def scored(self) -> int:
+        """Episodes scored so far, under all protocols."""
+        return sum(map(len, self.progress.scores.values()))
+
+    def score_more(self, name: str, protocol: Protocol, episodes: int) -> None:
+        """Score the next of `episodes` episodes, at most EPISODES_A_CALL. Raises Diverged."""
+        began = time.perf_counter()
+        label = label_of(name, protocol)
+        kept = self.progress.scores.get(label)
+        start = 0 if kept is None else len(kept)
+        stop = min(start + EPISODES_A_CALL, episodes)
+        if name == "nearest_neighbour":
+            scores = self.evaluator.nearest_neighbour(protocol, start, stop)[:, None, None]
+        else:
+            learner = as_learner(self.scratch if name == "scratch" else self.progress.learner)
+            scores = self.evaluator.scores(learner, protocol, start, stop)
+        must_be_finite(f"the evaluation of {label}", scores)
+        self.progress.scores[label] = scores if kept is None else np.concatenate([kept, scores])
+        add(self.progress.seconds, "evaluation", time.perf_counter() - began)
 
     def episodes(self, name: str) -> int:
         """Episodes of the trained initialisation (name "") or of a reference line."""
@@ -148,11 +173,19 @@ class Run:
             for protocol in self.evaluator.protocols():
                 rows[name] += self.rows(name, protocol, files)
         record.write_scores(self.directory, files)
+        learner, count = as_learner(self.progress.learner), evaluation.predictions
+        episodes = predict_episodes(self.evaluator, learner, count)
+        if episodes:
+            log.info("%s", predictions.as_text(episodes))
+            record.write_predictions(self.directory, episodes)
+        initialisation.write(self.directory, self.evaluator.inner.network, learner)
         steady = seconds.get("steady_iterations", 0)
         return {
             "evaluations": rows.pop(""),
             "baselines": [{"method": name, **row} for name, found in rows.items() for row in found],
             "learning_curve": self.progress.curve,
+            "predictions": predictions.for_record(episodes),
+            "files": record.files_beside(self.directory),
             "timing": {
                 "train_seconds": seconds.get("tracing", 0.0) + seconds.get("steady", 0.0),
                 "seconds_per_meta_iteration": seconds["steady"] / steady if steady else None,
@@ -193,6 +226,14 @@ class Run:
                     }
                 )
         return found
+
+
+def must_be_finite(what: str, scores: Any) -> None:
+    """Raise Diverged where a score is infinite or not a number."""
+    if not np.isfinite(scores).all():
+        raise Diverged(
+            f"{what} gave a score that is not finite: a learning rate or step may be too large"
+        )
 
 
 def label_of(name: str, protocol: Protocol) -> str:

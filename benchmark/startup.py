@@ -59,7 +59,7 @@ def start_tensorflow(runtime: Runtime) -> None:
             except RuntimeError as error:
                 raise ConfigError(
                     f"runtime: {kind} threads={threads}: must be {get()}, as in the first job of "
-                    "this process (sweep over threads with hydra/launcher=joblib or one command each)"
+                    "this process (give each thread count a command of its own)"
                 ) from error
         for gpu in tf.config.list_physical_devices("GPU"):
             with contextlib.suppress(RuntimeError):  # already in use by an earlier job
@@ -69,6 +69,9 @@ def start_tensorflow(runtime: Runtime) -> None:
 
 def usable_cores() -> int:
     """Cores that this process may run on; a scheduler may have given it fewer than there are."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")  # not every cluster enforces it
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(cores, int(given)) if given.isdecimal() and int(given) else cores

@@ -14,6 +14,7 @@ from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, mean_and_interval
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_loop import MetaState
+from benchmark.outer_optimizer import outer_optimizer
 from tasks.base import Distribution
 from tasks.seeding import stateless_key
 
@@ -31,11 +32,17 @@ class Trainer:
         self.settings = settings
         algorithm, task = settings.algorithm, settings.task
         key = stateless_key(settings.seed, "training")
+        outer = outer_optimizer(
+            algorithm.outer_optimizer, algorithm.outer_step, inner.network.initial
+        )
+        self.initial_outer_state = outer.initial
 
         @tf.function(jit_compile=settings.runtime.jit)
         def run(state: MetaState, start: tf.Tensor, stop: tf.Tensor) -> MetaState:
             def body(i: tf.Tensor, now: MetaState) -> tuple[tf.Tensor, MetaState]:
-                return i + 1, algorithm.meta_iteration(inner, distribution, task, key, i, now)
+                return i + 1, algorithm.meta_iteration(
+                    inner, outer, distribution, task, key, i, now
+                )
 
             _, state = tf.while_loop(
                 lambda i, _: i < stop, body, (start, state), parallel_iterations=1
@@ -104,7 +111,7 @@ class Trainer:
         if not np.isfinite(progress.learner[0]).all():
             raise Diverged(
                 "the parameters were no longer finite between meta-iterations "
-                f"{progress.iteration} and {stop}: algorithm.inner_learning_rate or outer_step may be too large"
+                f"{progress.iteration} and {stop}: a learning rate or step may be too large"
             )
         progress.iteration = stop
         return time.perf_counter() - began

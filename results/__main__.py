@@ -164,10 +164,12 @@ def _write(options: argparse.Namespace, found: records.Records, parser: Parser) 
             else tables.render(shown, options.format),
         )
     if options.figures:
+        known = len(found.problems)
         with figures.style():
             for name, (_, axes) in figures.all_figures(found).items():
                 files = figures.save(axes, options.figures / name)
                 _say([f"wrote {', '.join(map(str, files))}"])
+        _say(found.problems[known:])
     if options.report:
         report.write_report(found, made, options.report, options.directories)
         _say([f"wrote {options.report}"])

@@ -5,6 +5,7 @@ marker too, so that a copy in grey stays readable. Every curve carries its 95 % 
 (over seeds where there are several, else over episodes: `grouping.summarise`).
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from results import records
+from results import predictions, records
 from results.grouping import baselines_last, row_keys, show_value, summarise
 from results.labels import column_label, counted, method_name, row_label
 
@@ -27,6 +28,8 @@ MARKERS = "os^Dv<>"
 RIGHT, WRONG = "#0072B2", "#D55E00"
 FORMATS = ("svg", "pdf", "png")
 MOST_CURVES = 14
+MOST_EPISODES = 4
+QUERY_PITCH = 1.35  # from query to query on an episode's sheet, in images: room for the text below
 
 _STYLE: Any = {
     "axes.spines.top": False,
@@ -318,16 +321,20 @@ def episode_sheet(images: pd.DataFrame, ax: Axes | None = None) -> Axes:
     shots = int(order.loc[order["kind"] == "support", "place"].max()) + 1
     labels = sorted(images["label"].unique())
     queries = int(order.loc[order["kind"] == "query", "place"].max()) + 1
-    ax = ax or new_axes(1.0 * (shots + queries) + 1.0, 1.25 * len(labels) + 0.4)
+    wide = shots + 0.5 + QUERY_PITCH * queries
+    ax = ax or new_axes(wide + 0.5, 1.25 * len(labels) + 0.4)
     tiles: Any = order.itertuples()
     for tile in tiles:
-        left = tile.place if tile.kind == "support" else shots + 0.5 + tile.place
+        left = tile.place if tile.kind == "support" else shots + 0.5 + QUERY_PITCH * tile.place
         _picture(ax, tile, left, top=1.3 * labels.index(tile.label))
     for number, label in enumerate(labels):
         ax.text(-0.15, 1.3 * number + 0.5, f"class {label}", ha="right", va="center", size=9)
-    for center, name in [(shots / 2, "support"), (shots + 0.5 + queries / 2, "query")]:
+    for center, name in [
+        (shots / 2, "support"),
+        (shots + 0.5 + QUERY_PITCH * (queries - 1) / 2 + 0.5, "query"),
+    ]:
         ax.text(center, -0.12, name, ha="center", va="bottom", size=10)
-    ax.set(xlim=(-0.9, shots + queries + 0.6), ylim=(1.3 * len(labels), -0.4), aspect="equal")
+    ax.set(xlim=(-0.9, wide), ylim=(1.3 * len(labels), -0.4), aspect="equal")
     ax.axis("off")
     return ax
 
@@ -375,7 +382,9 @@ def all_figures(found: records.Records) -> dict[str, tuple[str, Axes]]:
     """Every figure that the records have data for: name -> (caption, axes).
 
     Names say the metric and the ways where there are several. The grid goes over the numeric
-    setting with the most values; bars show methods and settings that are words.
+    setting with the most values; bars show methods and settings that are words. Of the episodes
+    with recorded predictions the first few are drawn; a file of predictions that cannot be used
+    becomes a line in `found.problems`.
     """
     made: dict[str, tuple[str, Axes]] = {}
     for name, curves in _parts(found.curves, ["metric"]):
@@ -388,7 +397,7 @@ def all_figures(found: records.Records) -> dict[str, tuple[str, Axes]]:
         protocol = column_label({"ways": rows["ways"].iloc[0]}).replace("all", "regression")
         for kind, (caption, axes) in _of_evaluations(rows).items():
             made[f"{kind}{name}"] = (f"{protocol}: {caption}", axes)
-    return made
+    return made | _of_predictions(found)
 
 
 def _parts(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -403,6 +412,37 @@ def _parts(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[str, pd.DataF
             if key in telling
         ]
         yield "".join(f"_{word}" for word in words), part
+
+
+def _of_predictions(found: records.Records) -> dict[str, tuple[str, Axes]]:
+    """Single tasks before and after adaptation: the first episode of each run, then the second."""
+    by_run: list[list[tuple[str, predictions.Episode]]] = []
+    for run in found.runs[found.runs["status"] == "completed"].to_dict("records"):
+        try:
+            episodes = predictions.read_episodes(run["run"])
+        except records.DamagedRecord as error:
+            found.problems.append(str(error))
+            continue
+        name = f"{method_name(run['method'])}, seed {run['seed']}, unseen task"
+        by_run.append([(f"{name} {n}", episode) for n, episode in enumerate(episodes)])
+        if sum(map(bool, by_run)) == MOST_EPISODES:
+            break
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_run))
+    pictures = (_prediction(*entry) for entry in in_turn if entry is not None)
+    drawn = itertools.islice(filter(None, pictures), MOST_EPISODES)
+    return {f"episode_{n}": picture for n, picture in enumerate(drawn, 1)}
+
+
+def _prediction(name: str, episode: predictions.Episode) -> tuple[str, Axes] | None:
+    """(caption, axes) of one task, or None for one that cannot be drawn."""
+    if predictions.is_curve(episode):
+        axes = sine_fit(predictions.curve_points(episode))
+        return f"{name}: the network before and after adaptation to the sampled points.", axes
+    if predictions.is_pictures(episode):
+        axes = episode_sheet(predictions.pictures(episode))
+        steps = counted(int(episode["steps"][-1]), "adaptation step")
+        return f"{name}: predicted class and its probability after {steps}.", axes
+    return None
 
 
 def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:

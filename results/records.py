@@ -172,11 +172,16 @@ def _record_files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     for directory, folders, files in os.walk(path):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not _is_copy(name, files))
         if "record.json" in files:
             yield Path(directory, "record.json")
         elif "learning_curve.csv" in files:
             yield Path(directory, "learning_curve.csv")
+
+
+def _is_copy(folder: str, beside: list[str]) -> bool:
+    """Whether a tracker keeps copies of records in a folder that stands beside these files."""
+    return folder == "mlflow-artifacts" or (folder == "wandb" and "record.json" in beside)
 
 
 def _read_one(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:

@@ -366,7 +366,14 @@ def grid(frame: pd.DataFrame, style: str) -> str:
         disable_numparse=True,
         tablefmt={"text": "simple", "markdown": "github", "latex": "latex_booktabs"}[style],
     )
-    return text.replace("±", r"$\pm$") if style == "latex" else text
+    return _to_fit_the_line(text) if style == "latex" else text
+
+
+def _to_fit_the_line(tabular: str) -> str:
+    """A LaTeX tabular with its signs in mathematics, made smaller where it is too wide."""
+    tabular = re.sub(r"(?<!\S)-(?=\d)", "$-$", tabular).replace("±", r"$\pm$")
+    fit = r"\resizebox{\ifdim\width>\linewidth \linewidth\else\width\fi}{!}{%"
+    return f"% needs \\usepackage{{booktabs,graphicx}}\n{fit}\n{tabular}}}"
 
 
 def render(tables: Sequence[Table], style: str) -> str:

@@ -49,6 +49,11 @@ class Task:
         """Width of the network's last layer for an episode of `ways` classes."""
         return ways
 
+    @property
+    def most_shots(self) -> int | None:
+        """The most support examples an episode can have, or None where `sizes` tells."""
+        return None
+
     def sizes(self) -> dict[str, Size] | None:
         """Size of each split by name, or None where examples are unlimited."""
         return None

@@ -8,4 +8,11 @@ class ConfigError(ValueError):
 def require(allowed: bool, key: str, value: object, rule: str) -> None:
     """Raise ConfigError `key=value: must be rule` unless `allowed` is true."""
     if not allowed:
-        raise ConfigError(f"{key}={value}: must be {rule}")
+        raise ConfigError(f"{key}={as_typed(value)}: must be {rule}")
+
+
+def as_typed(value: object) -> str:
+    """A value as it stands in yaml or on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

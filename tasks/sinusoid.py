@@ -1,5 +1,6 @@
 """One-dimensional regression: y = a sin(x + b) (paper, section 3)."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -34,13 +35,18 @@ class Sinusoid(Task):
     def outputs(self, ways: int) -> int:
         return 1
 
+    @property
+    def most_shots(self) -> int | None:
+        return self.grid if self.support == "grid" else None
+
     def check(self) -> None:
         super().check()
         require(self.ways == 1, "task.ways", self.ways, "1: a sine wave is one curve, not classes")
         for name in ("amplitude", "phase", "domain"):
             low_high = getattr(self, name)
-            ordered = len(low_high) == 2 and low_high[0] < low_high[1]
-            require(ordered, f"task.{name}", low_high, "[low, high] with low < high")
+            finite = len(low_high) == 2 and all(map(math.isfinite, low_high))
+            ordered = finite and low_high[0] < low_high[1]
+            require(ordered, f"task.{name}", low_high, "[low, high], finite, with low < high")
         require(self.grid >= 2, "task.grid", self.grid, "at least 2 points")
         known = ("uniform", "grid")
         require(self.support in known, "task.support", self.support, "uniform or grid")

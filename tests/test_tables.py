@@ -364,11 +364,21 @@ def test_latex_escapes_and_uses_booktabs(tmp_path):
 def test_latex_compiles(made, tmp_path):
     text = tables.render(made, "latex")
     page = (
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}"
         f"{text}\\end{{document}}"
     )
     (tmp_path / "page.tex").write_text(page)
     subprocess.run(["pdflatex", "-interaction=batchmode", "page.tex"], cwd=tmp_path, check=True)
+    assert "Overfull" not in (tmp_path / "page.log").read_text(errors="replace")
+
+
+def test_latex_fits_the_line_and_has_real_minus_signs(tmp_path):
+    fake.write(tmp_path, fake.record())
+    text = tables.render(
+        tables.accuracy_tables(records.read_records([tmp_path]), published=True), "latex"
+    )
+    assert text.count(r"\resizebox") == text.count(r"\begin{tabular}") == 2
+    assert "$-$15." in text and "5-way" in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,203 @@
+"""`benchmark.adapt`: a trained initialisation learns a user's own few images."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from omegaconf import OmegaConf
+
+from benchmark import config, initialisation, record
+from benchmark.evaluation import Evaluator
+from benchmark.inner_loop import InnerLoop, Learner
+from benchmark.network import Network
+from benchmark.outer_loop import Algorithm
+from tasks.base import Task
+from tasks.checks import ConfigError, require
+from tasks.episode import Episode
+from tasks.sampling import batch_order
+from tasks.seeding import stateless_key
+
+log = logging.getLogger(__name__)
+GROUPS = {"task": Task, "model": object, "algorithm": Algorithm}
+
+
+class Prediction(NamedTuple):
+    """What an adapted network says about m images, c classes being known to it.
+
+    labels: [m] the most probable class of each, as the user named it
+    probabilities: [m, c] float32, columns in the order of `Classifier.classes`
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+class Trained(NamedTuple):
+    """A run's initialisation, and the evaluator that adapts it and predicts with it."""
+
+    evaluator: Evaluator
+    learner: Learner
+
+    @property
+    def ways(self) -> int:
+        return self.evaluator.task.ways
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.evaluator.task.input_shape
+
+
+class Classifier:
+    """A network adapted to a support set.
+
+    classes: [c] the labels it can give, in ascending order
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        support: tuple[np.ndarray, np.ndarray],
+        order: tf.Tensor,
+        classes: np.ndarray,
+    ) -> None:
+        """Adapt to `support`, images [n, ...] and class numbers [n], in mini-batches `order`."""
+        self.classes = classes
+        self._trained, self._support = trained, support
+        x, y = map(tf.constant, support)
+        adapt = tf.function(trained.evaluator.inner.adapt)
+        self._params = adapt(trained.learner, x, y, order).params
+        self._outputs = tf.function(self._graph, reduce_retracing=True)
+
+    def predict(self, images: Any, transductive: bool = False) -> Prediction:
+        """Classify images [m, 28, 28] of the same kind as the support images.
+
+        transductive: False: each image alone, beside the support set | True: all in one batch, so
+            that each sees the others through batch normalisation; often more accurate, where the
+            batch holds several images of each class.
+
+        Raises ConfigError (a ValueError) for images of another shape or range.
+        """
+        x = as_inputs("images", images, self._trained.input_shape)
+        outputs = self._outputs(tf.constant(x), transductive)
+        probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()
+        return Prediction(self.classes[probabilities.argmax(1)], probabilities)
+
+    def _graph(self, x: tf.Tensor, transductive: bool) -> tf.Tensor:
+        episode = Episode(*self._support, x, None)
+        return self._trained.evaluator.predict(self._params, episode, transductive)
+
+
+def adapt(
+    run: str | os.PathLike[str],
+    images: Any,
+    labels: Any,
+    *,
+    steps: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+) -> Classifier:
+    """Adapt the initialisation of a completed classification run to a few labelled images.
+
+    The optimiser is the run's inner one and goes on from the state that training left it in,
+    exactly as in the run's own evaluations (paper, section 6.1).
+
+    Args:
+        run: the run's directory, or its record.json.
+        images: [n, 28, 28], or the run's own input shape: floats from 0 to 1, or uint8; dark ink
+            on light paper, as in Omniglot.
+        labels: [n] anything that can be sorted; as many different ones as the run has ways, or
+            fewer.
+        steps: optimiser steps; None: the most that the run was evaluated with.
+        batch: images a step; None: as the run was evaluated with.
+        seed: decides the order of the mini-batches.
+
+    Raises:
+        ConfigError (a ValueError): one line that names what is wrong and what is allowed.
+    """
+    trained = load(Path(run))
+    x = as_inputs("images", images, trained.input_shape)
+    names = np.asarray(labels)
+    rule = f"one for each support image, of shape ({len(x)},)"
+    require(names.shape == (len(x),), "labels", f"array of shape {names.shape}", rule)
+    classes, y = np.unique(names, return_inverse=True)
+    rule = f"of 2 to {trained.ways} classes, the ways of the run"
+    require(2 <= len(classes) <= trained.ways, "labels", f"{len(classes)} classes", rule)
+    evaluator = trained.evaluator
+    steps = evaluator.steps[-1] if steps is None else steps
+    batch = evaluator.settings.batch if batch is None else batch
+    for name, value, least in (("steps", steps, 0), ("batch", batch, 1), ("seed", seed, 0)):
+        require(value >= least, name, value, f"at least {least}")
+    if evaluator.replacement:
+        batch = min(batch, len(x))
+    key = tf.constant(stateless_key(seed, "adaptation"))
+    order = batch_order(key, len(x), max(steps, 1), batch, evaluator.replacement)[:steps]
+    return Classifier(trained, (x, y.astype(np.int32)), order, classes)
+
+
+def load(run: Path) -> Trained:
+    """What a completed classification run left. Raises ConfigError where it is not there."""
+    directory = run.parent if run.is_file() else run
+    rule = f"a completed run's directory, with {record.RECORD} and {record.ARRAYS}"
+    try:
+        plain = json.loads((directory / record.RECORD).read_bytes())["config"]
+        nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
+        state = initialisation.read(directory)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"run={run}: must be {rule} ({config.one_line(error)})") from error
+    parts = {
+        group: config.strict(group, config.target(group, nodes[group], kind), nodes[group])
+        for group, kind in GROUPS.items()
+    }
+    task, algorithm = parts["task"], parts["algorithm"]
+    require(task.metric == "accuracy", "run", run, "a run that classifies, not one of regression")
+    network = Network(parts["model"].build(task.input_shape, task.outputs(task.ways)))
+    held, needed = state[0].size, network.initial.size
+    rule = f"a run whose model has the {held} parameters of its {record.ARRAYS}, not {needed}"
+    require(held == needed, "run", run, rule)
+    inner = InnerLoop(
+        network,
+        task.metric,
+        algorithm.inner_optimizer,
+        algorithm.inner_learning_rate,
+        algorithm.loss_reduction,
+    )
+    evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
+    evaluator = Evaluator(
+        inner,
+        None,  # type: ignore[arg-type]  # it samples no episodes here
+        task,
+        evaluation,
+        algorithm.replacement,
+        plain["seed"],
+    )
+    return Trained(evaluator, Learner(*map(tf.constant, state)))
+
+
+def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Images [n, *shape] float32, from a user's floats or bytes, with or without the channel.
+
+    Raises ConfigError for another shape, no image at all, or values outside 0 to 1.
+    """
+    x = np.asarray(images)
+    pictures = len(shape) == 3
+    if pictures and shape[-1] == 1 and x.ndim == 3:
+        x = x[..., None]
+    wanted = ", ".join(map(str, shape[:-1] if pictures and shape[-1] == 1 else shape))
+    fits = x.size > 0 and x.ndim == 1 + len(shape) and x.shape[1:] == shape
+    require(
+        fits, name, f"array of shape {np.shape(images)}", f"of shape [n, {wanted}], n at least 1"
+    )
+    if x.dtype == np.uint8:
+        x = x / np.float32(255)
+    x = x.astype(np.float32)
+    if pictures:
+        low, high = x.min(), x.max()
+        rule = "uint8, or floats from 0 (ink) to 1 (paper)"
+        require(low >= 0 and high <= 1, name, f"values from {low:g} to {high:g}", rule)
+        if x.mean() < 0.5:
+            log.warning("%s are mostly dark; the networks know dark ink on light paper", name)
+    return x

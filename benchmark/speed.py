@@ -1,0 +1,332 @@
+"""`python -m benchmark.speed`: how fast this machine runs the engine, against its own limits.
+
+Everything is measured in one run, so that ratios mean something on a shared machine: the rate of
+a plain matrix product, the engine, the loops that tutorials write, evaluation, growth with each
+setting, start-up, memory, and two jobs side by side. Prints one table and saves it as CSV.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hydra import compose, initialize_config_module
+
+from benchmark import naming, record
+from benchmark.config import Settings, load
+from benchmark.startup import start_tensorflow, usable_cores
+
+REPEATS = 5
+NETWORK = "conv, 5-way, 5 tasks x 5 steps x 10 images"
+TWENTY_WAY = (
+    "task.ways=20",
+    "algorithm.inner_steps=10",
+    "algorithm.inner_batch=20",
+    "evaluation.batch=10",
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Median of repeated timings of one thing; `spread` is (largest - smallest) / median."""
+
+    what: str
+    value: float
+    unit: str
+    spread: float = 0.0
+    note: str = ""
+
+
+def timed(what: str, unit: str, once: Callable[[], float], note: str = "") -> Measurement:
+    """Median and spread of `once()` over REPEATS calls, after one call to warm up."""
+    once()
+    values = sorted(once() for _ in range(REPEATS))
+    median = statistics.median(values)
+    return Measurement(what, median, unit, (values[-1] - values[0]) / median, note)
+
+
+def settings(*overrides: str) -> Settings:
+    """Checked settings, as the command line would compose them."""
+    naming.register()
+    with initialize_config_module("conf", version_base="1.3"):
+        return load(compose("config", list(overrides)))
+
+
+def sgemm_rate(size: int = 1024, products: int = 8) -> float:
+    """GFLOP/s of float32 matrix products, one stream of them a core, one thread each."""
+    import tensorflow as tf
+
+    matrix = tf.random.stateless_normal([size, size], [0, 0])
+
+    @tf.function
+    def chain() -> tf.Tensor:
+        result = matrix
+        for _ in range(products):
+            result = tf.matmul(matrix, result) * (1 / size)
+        return result
+
+    chain()
+    began = time.perf_counter()
+    streams = [threading.Thread(target=lambda: chain().numpy()) for _ in range(usable_cores())]
+    for stream in streams:
+        stream.start()
+    for stream in streams:
+        stream.join()
+    return len(streams) * products * 2 * size**3 / (time.perf_counter() - began) / 1e9
+
+
+def gigaflops(model: Any, images: int) -> float:
+    """Arithmetic of one forward and backward pass over `images` examples, in GFLOP.
+
+    A multiplication and an addition are two operations. Backward costs twice the forward pass,
+    less the gradient with respect to the network's input, which nothing needs.
+    """
+    import keras
+
+    forward, first = 0.0, None
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = int(np.prod(layer.output.shape[1:-1]))
+            cost = 2.0 * positions * int(np.prod(layer.kernel.shape))
+            first = cost if first is None else first
+            forward += cost
+    return images * (3 * forward - (first or 0)) / 1e9
+
+
+def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
+    """Milliseconds a meta-iteration of the real training loop."""
+    from benchmark.checkpoint import Progress
+    from benchmark.run import build_inner_loop, build_network
+    from benchmark.training import Trainer
+
+    network = build_network(chosen)
+    trainer = Trainer(chosen, build_inner_loop(chosen, network), chosen.task.load())
+    fresh = (network.initial, np.zeros_like(network.initial), np.array(0, np.int64))
+
+    def once() -> float:
+        progress = Progress(0, fresh, trainer.initial_outer_state)
+        return 1e3 * trainer.advance(progress, iterations) / iterations
+
+    return once
+
+
+def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
+    """Milliseconds an episode, with both transductions."""
+    from benchmark.evaluation import Evaluator
+    from benchmark.run import build_inner_loop, build_network
+    from benchmark.training import as_learner
+
+    network = build_network(chosen)
+    inner, task = build_inner_loop(chosen, network), chosen.task
+    evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, chosen.seed)
+    learner = as_learner((network.initial, np.zeros_like(network.initial), np.array(0, np.int64)))
+    protocol = next(evaluator.protocols())
+
+    def once() -> float:
+        began = time.perf_counter()
+        evaluator.scores(learner, protocol, 0, episodes)
+        return 1e3 * (time.perf_counter() - began) / episodes
+
+    return once
+
+
+def tutorial_loop(chosen: Settings, graph_a_step: bool, iterations: int) -> Callable[[], float]:
+    """Milliseconds a meta-iteration of Reptile as tutorials write it, on the same network.
+
+    A Keras model and optimiser, a GradientTape step, get_weights and set_weights between tasks;
+    eager, or with a tf.function round the step. The images wait in memory.
+    """
+    import keras
+    import tensorflow as tf
+
+    algorithm, task = chosen.algorithm, chosen.task
+    model = chosen.model.build(task.input_shape, task.outputs(task.ways))
+    optimizer = keras.optimizers.Adam(algorithm.inner_learning_rate, beta_1=0.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    images = np.random.default_rng(0).random((algorithm.inner_batch, *task.input_shape), np.float32)
+    labels = np.arange(algorithm.inner_batch) % task.ways
+
+    def step(x: Any, y: Any) -> None:
+        with tf.GradientTape() as tape:
+            value = loss(y, model(x, training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    optimizer.build(model.trainable_variables)
+    train = tf.function(step) if graph_a_step else step
+
+    def once() -> float:
+        began = time.perf_counter()
+        for iteration in range(iterations):
+            old = model.get_weights()
+            new = []
+            for _ in range(algorithm.meta_batch):
+                model.set_weights(old)
+                for _ in range(algorithm.inner_steps):
+                    train(tf.constant(images), tf.constant(labels))
+                new.append(model.get_weights())
+            size = 1 - iteration / iterations
+            means = [np.mean(weights, axis=0) for weights in zip(*new, strict=True)]
+            model.set_weights([o + size * (m - o) for o, m in zip(old, means, strict=True)])
+        return 1e3 * (time.perf_counter() - began) / iterations
+
+    return once
+
+
+def growth() -> list[Measurement]:
+    """Milliseconds a meta-iteration as one setting grows; the note says how linear that is."""
+    rows = []
+    sweeps = {
+        "meta_batch": (1, 2, 5, 10),
+        "inner_steps": (1, 2, 5, 10),
+        "inner_batch": (5, 10, 20, 40),
+    }
+    for key, values in sweeps.items():
+        times = []
+        for value in values:
+            chosen = settings(f"algorithm.{key}={value}")
+            found = timed(f"growth: {key}={value}", "ms/meta-iteration", engine(chosen, 10))
+            times.append(found.value)
+            rows.append(found)
+        fit = np.corrcoef(values, times)[0, 1] ** 2
+        rows[-1] = replace(rows[-1], note=f"R2 of a straight line {fit:.4f}")
+    return rows
+
+
+def job(directory: Path, *overrides: str) -> list[str]:
+    """The command of one run into `directory`."""
+    return [sys.executable, "-m", "benchmark", *overrides, f"hydra.run.dir={directory}"]
+
+
+def processes() -> list[Measurement]:
+    """Start-up, memory and two jobs side by side, each in processes of their own."""
+    small = ("evaluation.episodes=2", "evaluation.baselines=[]", "training.curve_points=0")
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def run(label: str, *overrides: str) -> dict[str, Any]:
+            subprocess.run(job(folder / label, *small, *overrides), check=True)
+            return json.loads((folder / label / record.RECORD).read_text())
+
+        peaks = {}
+        for iterations in (50, 500):
+            found = run(f"memory{iterations}", f"algorithm.meta_iterations={iterations}")
+            peaks[iterations] = found["environment"]["memory_peak_mb"]
+            rows.append(
+                Measurement(f"peak memory, {iterations} iterations", peaks[iterations], "MB")
+            )
+        timing = found["timing"]
+        first = timing["train_seconds"] - 499 * timing["seconds_per_meta_iteration"]
+        began = timing["startup_seconds"]
+        rows.append(
+            Measurement(
+                "start-up to the first meta-iteration",
+                began + first,
+                "s",
+                note=f"configuration, TensorFlow, data {began:.1f} s; tracing {first:.1f} s",
+            )
+        )
+        rows.append(side_by_side(folder, small))
+    return rows
+
+
+def side_by_side(folder: Path, small: tuple[str, ...]) -> Measurement:
+    """How much faster `cores` jobs of one thread run at once than one after the other."""
+    cores = usable_cores()
+    common = (*small, "runtime.cores=1", "algorithm.meta_iterations=400", "runtime.progress=off")
+
+    def run(label: str, count: int) -> float:
+        began = time.perf_counter()
+        running = [
+            subprocess.Popen(job(folder / f"{label}{i}", *common, f"seed={i}"))
+            for i in range(count)
+        ]
+        if any(process.wait() for process in running):
+            raise RuntimeError("a job failed")
+        return time.perf_counter() - began
+
+    serial = sum(run(f"serial{i}", 1) for i in range(cores))
+    together = run("together", cores)
+    return Measurement(
+        f"{cores} jobs side by side against one after the other",
+        serial / together,
+        "x",
+        note=f"{serial:.0f} s against {together:.0f} s",
+    )
+
+
+def measure() -> list[Measurement]:
+    """All measurements, in the order of the table."""
+    base = settings()
+    start_tensorflow(base.runtime)
+    sgemm = timed("matrix product, all cores", "GFLOP/s", sgemm_rate)
+    reptile = timed(f"engine: {NETWORK}", "ms/meta-iteration", engine(base, 20))
+    model = base.model.build((28, 28, 1), 5)
+    limit = 1e3 * gigaflops(model, 250) / sgemm.value
+    rows = [
+        sgemm,
+        Measurement("arithmetic alone at that rate", limit, "ms/meta-iteration"),
+        replace(reptile, note=f"{reptile.value / limit:.2f} x the arithmetic"),
+    ]
+    for name, graph, iterations in (
+        ("a tf.function a step", True, 3),
+        ("eager, as tutorials", False, 1),
+    ):
+        found = timed(
+            f"Keras loop: {name}", "ms/meta-iteration", tutorial_loop(base, graph, iterations)
+        )
+        rows.append(replace(found, note=f"{found.value / reptile.value:.1f} x the engine"))
+    twenty = settings(*TWENTY_WAY)
+    found = timed("engine: conv, 20-way, 5 x 10 x 20", "ms/meta-iteration", engine(twenty, 4))
+    limit = 1e3 * gigaflops(twenty.model.build((28, 28, 1), 20), 1000) / sgemm.value
+    rows.append(replace(found, note=f"{found.value / limit:.2f} x the arithmetic"))
+    mlp, sine = settings("model=mlp"), settings("task=sinusoid")
+    rows += [
+        timed("engine: mlp, 5-way", "ms/meta-iteration", engine(mlp, 200)),
+        timed("engine: sine waves", "ms/meta-iteration", engine(sine, 1000)),
+        timed(
+            "evaluation: 5-way 1-shot, both transductions",
+            "ms/episode",
+            evaluation(settings("evaluation.shots=[1]"), 50),
+        ),
+        timed(
+            "evaluation: 20-way 1-shot, both transductions",
+            "ms/episode",
+            evaluation(settings(*TWENTY_WAY, "evaluation.shots=[1]"), 10),
+        ),
+    ]
+    return [*rows, *growth(), *processes()]
+
+
+def main() -> None:
+    """Measure, print the table, save it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("outputs/speed.csv"), help="the CSV")
+    options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    table = pd.DataFrame(measure())
+    environment = record.environment()
+    machine = f"{environment['device']}, {environment['cores']} cores, TensorFlow {environment['tensorflow']}"
+    shown = table.assign(
+        value=table["value"].map("{:.2f}".format), spread=table["spread"].map("{:.0%}".format)
+    )
+    print(f"{machine}; median of {REPEATS}; spread = (max - min) / median")
+    print(shown.to_string(index=False))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    table.assign(machine=machine, commit=environment["commit"]).to_csv(options.output, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Kills in every part of a run, resumed bit for bit; tests/faults.py is the long version."""
+
+import signal
+
+import pytest
+
+from tests.forks import GLYPHS, Fault, Forks, numbers
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as server:
+        yield server
+
+
+def test_a_run_killed_in_each_part_ends_as_if_it_never_had_been(forks, tmp_path):
+    argv = [*GLYPHS, f"hydra.run.dir={tmp_path / 'whole'}"]
+    assert forks.run(tmp_path / "whole.log", argv).code == 0
+    argv[-1] = f"hydra.run.dir={tmp_path / 'killed'}"
+    for phase, nth in (("training", 2), ("checkpointing", 1), ("evaluation", 2), ("recording", 1)):
+        fault = Fault(phase=phase, nth=nth, fraction=0.5, seconds=0.001)
+        killed = forks.run(tmp_path / f"{phase}.log", argv, fault)
+        assert killed.code == -signal.SIGKILL, killed.output
+    assert forks.run(tmp_path / "last.log", argv).code == 0
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
+    assert not [*tmp_path.glob("killed/*checkpoint*"), *tmp_path.glob("killed/.*.tmp")]

@@ -1,0 +1,121 @@
+"""A sweep: failures stay local, the same command goes on, two at once do not disturb each other."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmark.job import run_job
+from benchmark.summary import Summary
+from tests.forks import SINE, Forks, numbers
+from tests.toy import compose
+
+NETWORKS = "model._target_=benchmark.models.MLP,tests.broken.Raises,tests.broken.NotANumber"
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """The directory of a completed run of its own, of seed 1."""
+    directory = tmp_path_factory.mktemp("single") / "runs" / "mine"
+    run_job(compose(*SINE, "seed=1"), directory, [])
+    return directory
+
+
+def sweep(directory: Path, *overrides: str) -> list[str]:
+    return ["--multirun", *SINE, *overrides, f"hydra.sweep.dir={directory}"]
+
+
+def statuses(directory: Path) -> list[str]:
+    records = [json.loads(path.read_text()) for path in directory.glob("*/record.json")]
+    return sorted(record["status"] for record in records)
+
+
+def test_failures_stay_local_and_only_they_are_tried_again(forks, tmp_path):
+    argv = sweep(tmp_path / "sweep", NETWORKS)
+    first = forks.run(tmp_path / "1.log", argv)
+    assert first.code == 1
+    assert statuses(tmp_path / "sweep") == ["completed", "failed", "failed"]
+    assert "failed: RuntimeError: this network cannot be built" in first.output
+    assert "failed: Diverged: the parameters were no longer finite" in first.output
+    (table, problems) = first.output.split("Not (or not fully) in the table:")
+    assert "Reptile " in table
+    assert "failed (RuntimeError: this network cannot be built)" in problems
+    assert "failed (Diverged: the parameters were no longer finite" in problems
+    assert (tmp_path / "sweep" / "table.csv").exists()
+
+    second = forks.run(tmp_path / "2.log", argv)
+    assert second.code == 1
+    assert second.output.count("already completed") == 1
+    assert second.output.count("failed: ") == 2
+
+
+def test_two_sweeps_at_once_share_the_work(forks, tmp_path, single):
+    argv = sweep(tmp_path / "sweep", "seed=0,1")
+    jobs = [forks.start(tmp_path / f"{n}.log", argv) for n in range(2)]
+    ended = [forks.wait(job) for job in jobs]
+    assert [sweep.code for sweep in ended] == [0, 0], ended
+    said = "".join(sweep.output for sweep in ended)
+    assert said.count("already completed") == 2  # of four jobs two had nothing left to do
+    assert "waiting for another process that runs this job" in said
+    assert statuses(tmp_path / "sweep") == ["completed", "completed"]
+    (second,) = (tmp_path / "sweep").glob("*seed1*")
+    assert numbers(second) == numbers(single)  # no job feels the one before it
+
+
+def test_a_sweep_without_a_writable_directory_ends_with_an_error(forks, tmp_path):
+    (tmp_path / "sweep").write_text("a file")
+    refused = forks.run(tmp_path / "1.log", sweep(tmp_path / "sweep", "seed=0,1"))
+    assert refused.code == 2
+    assert refused.output.splitlines()[-1].startswith(
+        f"error: hydra.sweep.dir={tmp_path / 'sweep'}: must be a directory that can be written"
+    )
+
+
+def test_tables_that_cannot_be_written_are_an_error(single, tmp_path, caplog):
+    shutil.copytree(single, tmp_path / "run")
+    (tmp_path / "table.csv").mkdir()
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    with pytest.raises(SystemExit) as ended:
+        Summary().on_multirun_end(config)
+    assert ended.value.code == 1
+    assert caplog.messages == [
+        f"error: hydra.sweep.dir={tmp_path}: no summary was written "
+        f"([Errno 21] Is a directory: '{tmp_path / 'table.csv'}')"
+    ]
+
+
+def test_the_bookkeeping_of_a_job_does_not_grow_with_the_sweep(single):
+    """A job that has nothing left to do touches as many files among 3 runs as among 300."""
+    cfg, touched = compose(*SINE, "seed=1"), []
+    for runs in (3, 300):
+        for number in range(runs):
+            shutil.copytree(single, single.parent / str(number), dirs_exist_ok=True)
+        touched.append(files_touched(single.parent, lambda: run_job(cfg, single, [])))
+    assert touched[0] == touched[1]
+    assert 0 < len(touched[0]) < 30
+
+
+def files_touched(below: Path, call) -> list[str]:
+    """The file operations of `call` on what lies below a directory."""
+    found, on = [], True
+
+    def hook(event: str, arguments: tuple) -> None:
+        if on and event in ("open", "os.listdir", "os.scandir", "os.rename", "os.remove"):
+            path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else ""
+            if path.startswith(str(below)):
+                found.append(f"{event} {path}")
+
+    sys.addaudithook(hook)
+    call()
+    on = False
+    return found
