@@ -37,5 +37,8 @@ lint: install
 readme: install  ## remake the README's tables and figures from the committed records
 	@$(RUN) -m results.readme
 
+faults: install  ## kill runs at random moments and damage their files: every number must come out the same
+	@$(RUN) -m pytest -q -s tests/faults.py
+
 clean:  ## remove the environment and the caches, never outputs/
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark import naming
+from benchmark import naming, tuning
 from benchmark.job import Interrupted, run_job
 from tasks.checks import ConfigError
 
@@ -23,12 +23,17 @@ BAD_INPUT = 2  # exit code
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
-def job(cfg: DictConfig) -> None:
-    """One job of Hydra's. A failure is recorded; in a sweep the other jobs go on."""
+def job(cfg: DictConfig) -> float | None:
+    """One job of Hydra's; returns what a tuning sweeper looks at, nothing after a failure.
+
+    A failure is recorded; in a sweep the other jobs go on.
+    """
     hydra_cfg = HydraConfig.get()
     sweep = hydra_cfg.mode == RunMode.MULTIRUN
+    directory = Path(hydra_cfg.runtime.output_dir)
+    tuning.refuse_test_classes(cfg, hydra_cfg.sweeper)
     try:
-        run_job(cfg, Path(hydra_cfg.runtime.output_dir), list(hydra_cfg.overrides.task))
+        return tuning.objective(run_job(cfg, directory, list(hydra_cfg.overrides.task)))
     except Interrupted as stop:
         log.error("%s: the same command goes on from here", stop)
         sys.exit(stop.exit_code)
@@ -37,9 +42,11 @@ def job(cfg: DictConfig) -> None:
         if not sweep:
             sys.exit(BAD_INPUT)
     except Exception as error:
-        log.error("failed: %s: %s", type(error).__name__, error)
+        text = " ".join(str(error).split())  # TensorFlow's have many lines; the record has them all
+        log.error("failed: %s: %s (%s)", type(error).__name__, text[:300], directory)
         if not sweep:
             raise
+    return None
 
 
 def main() -> None:
@@ -49,6 +56,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
     try:
         job()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:  # the reader of --help has seen enough
         os._exit(0)
     except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:

@@ -105,7 +105,7 @@ class Runtime:
     cores: int | None
     threads: int
     jit: bool
-    isolate: bool
+    isolate: bool | None
     progress: str
 
     def check(self) -> None:

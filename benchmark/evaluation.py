@@ -141,10 +141,12 @@ class Evaluator:
         return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)
 
     def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tf.Tensor:
-        """Accuracy, or mean squared error, of one episode's outputs."""
+        """Accuracy, or mean squared error, of one episode's outputs; not a number where they are."""
         if self.task.metric == "mse":
             return tf.reduce_mean(tf.square(outputs - query_y))
-        return accuracy(tf.equal(tf.argmax(outputs, 1, tf.int32), query_y))
+        finite = tf.reduce_all(tf.math.is_finite(outputs))
+        correct = tf.equal(tf.argmax(outputs, 1, tf.int32), query_y)
+        return tf.where(finite, accuracy(correct), float("nan"))
 
 
 def accuracy(correct: tf.Tensor) -> tf.Tensor:

@@ -5,9 +5,10 @@ TensorFlow's import a job; in return jobs share no memory, threads or settings.
 """
 
 import contextlib
+import dataclasses
+import json
 import logging.config
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from benchmark.config import Settings
+from benchmark.config import Settings, load
 from benchmark.progress import Interruption
+from benchmark.record import CannotWrite
 from tasks.checks import ConfigError
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -46,14 +48,16 @@ def compute_apart(
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         request, answer = Path(folder, "request"), Path(folder, "answer")
-        request.write_bytes(pickle.dumps(((settings, identity, directory, began), job_logging())))
+        job = {"identity": identity, "directory": str(directory), "began": began}
+        plain = settings.plain | {"runtime": dataclasses.asdict(settings.runtime)}
+        request.write_text(json.dumps(job | {"plain": plain, "logging": job_logging()}))
         code = run_child(interruption, folder)
         if not answer.exists():
             raise Killed(how_it_ended(code))
-        outcome, error, text = pickle.loads(answer.read_bytes())
-    if error is not None:
-        raise received(error) from Elsewhere(f"\n{text}")
-    return outcome
+        found = json.loads(answer.read_text())
+    if "error" in found:
+        raise received(found["error"]) from Elsewhere(f"\n{found['error']['traceback']}")
+    return found["outcome"]
 
 
 def run_child(interruption: Interruption, folder: str) -> int:
@@ -105,25 +109,26 @@ def main() -> None:
         if hasattr(signal, name):  # schedulers signal every process of a job
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     folder = Path(sys.argv[1])
-    (settings, identity, directory, began), logs = pickle.loads((folder / "request").read_bytes())
-    if logs is not None:
-        logging.config.dictConfig(logs)
+    job = json.loads((folder / "request").read_text())
+    logging.raiseExceptions = False  # as in the sweep's process
+    if job["logging"] is not None:
+        logging.config.dictConfig(job["logging"])
     from benchmark.job import COMPUTING_LOCK, alone, compute
 
-    outcome: Any = None
-    error: Any = None
-    text = ""
+    directory = Path(job["directory"])
     try:
         with alone(directory, COMPUTING_LOCK):
-            outcome = compute(interruption, settings, identity, directory, began)
-    except BaseException as raised:
-        error, text = sendable(raised), traceback.format_exc()
-    (folder / "unfinished").write_bytes(pickle.dumps((outcome, error, text)))
+            settings = load(OmegaConf.create(job["plain"]))
+            outcome = compute(interruption, settings, job["identity"], directory, job["began"])
+            answer: dict[str, Any] = {"outcome": outcome}
+    except BaseException as error:
+        answer = {"error": sendable(error)}
+    (folder / "unfinished").write_text(json.dumps(answer))
     (folder / "unfinished").replace(folder / "answer")
 
 
 def listen(interruption: Interruption) -> None:
-    """Stop on a signal that the sweep's process passes on, and also where that process has ended."""
+    """Stop on a signal that the sweep's process passes on, and where that process has ended."""
     number = os.read(0, 1)
     interruption.signal = number[0] if number else signal.SIGTERM
     if number:
@@ -132,21 +137,25 @@ def listen(interruption: Interruption) -> None:
     os._exit(1)
 
 
-def sendable(error: BaseException) -> BaseException | tuple[str, str]:
-    """An error as it is, or where its class would drag TensorFlow along: its class's name, text."""
+def sendable(error: BaseException) -> dict[str, Any]:
+    """An error as its class's name, its arguments as text or numbers, and its traceback."""
+    arguments = [arg if isinstance(arg, int) else str(arg) for arg in error.args]
+    return {
+        "name": type(error).__name__,
+        "arguments": arguments,
+        "text": str(error),
+        "traceback": traceback.format_exc(),
+    }
+
+
+def received(error: dict[str, Any]) -> BaseException:
+    """What `sendable` sent: an error of ours, or a RuntimeError with the other's name and text."""
     from benchmark.job import Interrupted
 
-    if isinstance(error, ConfigError | Interrupted):
-        return error
-    return type(error).__name__, str(error)
-
-
-def received(error: BaseException | tuple[str, str]) -> BaseException:
-    """What `sendable` sent, as an error with the same name and text."""
-    if isinstance(error, BaseException):
-        return error
-    name, text = error
-    return type(name, (RuntimeError,), {})(text)
+    ours = {cls.__name__: cls for cls in (ConfigError, CannotWrite, Interrupted)}
+    if error["name"] in ours:
+        return ours[error["name"]](*error["arguments"])
+    return type(error["name"], (RuntimeError,), {})(error["text"])
 
 
 if __name__ == "__main__":

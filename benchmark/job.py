@@ -46,6 +46,7 @@ def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str,
     every case but the first the record says so.
     """
     began = time.time()  # of the clock that all processes share
+    logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
     settings = load(cfg)
     settings = replace(settings, runtime=settled(settings.runtime))
     identity = fingerprint(settings.plain)

@@ -318,7 +318,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     table = pd.DataFrame(measure())
     environment = record.environment()
-    machine = f"{environment['device']}, {environment['cores']} cores, TensorFlow {environment['tensorflow']}"
+    machine = f"{environment['device']}, {environment['cores']} cores"
     shown = table.assign(
         value=table["value"].map("{:.2f}".format), spread=table["spread"].map("{:.0%}".format)
     )

@@ -20,6 +20,12 @@ from filelock import FileLock
 from tasks.checks import ConfigError, require
 
 ARTIFACTS = "mlflow-artifacts"  # `results` does not look for records in folders of this name
+# MLflow's authors are told nothing, and a server that is gone is given up soon, not after minutes.
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+}
 
 
 class Tracker:
@@ -148,7 +154,8 @@ class MLflowRun(Tracker):
     """One run of an experiment; an unfinished one of the same directory is deleted."""
 
     def __init__(self, settings: MLflow, record: dict[str, Any], directory: Path) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name, value in MLFLOW_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         from mlflow import MlflowClient
         from mlflow.entities import Param
 

@@ -46,5 +46,6 @@ def record(directory: Path) -> dict[str, Any]:
 
 
 def records(directory: Path) -> list[dict[str, Any]]:
-    """The records of a sweep, in the order of their directories."""
-    return [record(path.parent) for path in sorted(directory.rglob("record.json"))]
+    """The records of a sweep, in the order of their directories, less the copies W&B keeps."""
+    found = sorted(directory.rglob("record.json"))
+    return [record(path.parent) for path in found if "wandb" not in path.parts]

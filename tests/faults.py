@@ -87,8 +87,9 @@ def as_text() -> str:
     names = ("tensorflow", "keras", "numpy", "hydra-core")
     used = ", ".join(f"{name} {versions.version(name)}" for name in names)
     return (
-        "# Fault test\n\n`make faults`, every run compared bit for bit with an undisturbed one; "
-        "all passed.\n\n"
+        "# Fault test\n\n`python -m pytest tests/faults.py`; all passed. Each run was then given "
+        "again and compared bit for bit with an undisturbed one (after a file size limit: only "
+        "completed;\nthe jobs of the race: with each other).\n\n"
         f"{datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]}, {used}.\n\n"
         f"| fault | times |\n|---|---:|\n{rows}\n"
     )
@@ -177,7 +178,7 @@ def test_a_damaged_record(scene, damage):
     COUNTS[f"record damaged: {damage}"] += 1
 
 
-@pytest.mark.parametrize("size", [6000, 10_000, 20_000, 40_000])
+@pytest.mark.parametrize("size", [6000, 10_000, 20_000])
 def test_a_limit_on_the_size_of_files(scene, size):
     directory, wide = scene.fresh(), ("model.hidden=[64,64]", "algorithm.outer_optimizer=null")
     full = scene.run("sine", directory, *wide, fault=Fault(file_size=size))

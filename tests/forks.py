@@ -93,14 +93,14 @@ class Ended:
 
     @property
     def last_phase(self) -> str:
-        """What was going on at the end: a phase, or what lies between two of them."""
+        """What was going on at the end: a phase, or "elsewhere", between two of them."""
         open_phases = []
         for event in self.events:
             if event["what"] == "start":
                 open_phases.append(event["phase"])
             elif event["what"] == "end":
                 open_phases.pop()
-        return open_phases[-1] if open_phases else "between"
+        return open_phases[-1] if open_phases else "elsewhere"
 
 
 class Forks:

@@ -35,6 +35,8 @@ def test_every_choice_runs(choice, tmp_path):
         pytest.importorskip(NEEDS[choice], reason=f"{choice} is an optional extra")
     sweep = ["--multirun", f"hydra.sweep.dir={tmp_path}"]
     small = [*TINY, "hydra.sweeper.params=null"]
+    if choice == "tracking/mlflow":
+        small.append(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
     done = benchmark(*sweep, *overrides(choice), *small)
     assert done.returncode == 0, done.stderr
     assert [found["status"] for found in records(tmp_path)] == ["completed"]

@@ -1,5 +1,6 @@
 """Figures: the numbers drawn are the numbers given, and files come out readable."""
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -194,3 +195,120 @@ def test_names_tell_ways_and_metrics_apart(tmp_path):
             )
     names = set(figures.all_figures(records.read_records([tmp_path])))
     assert {"grid_accuracy_5way", "grid_accuracy_20way", "steps_mse_1way"} <= names
+
+
+# --- figures of recorded predictions --------------------------------------------------------------
+
+
+def classified(ways=2, shots=3, wrong=(1,)):
+    """An episode as a run records it; the queries in `wrong` are taken for class 0."""
+    outputs = np.full((2, ways, ways), 0.2, np.float32)  # two numbers of steps: 0 and 50
+    for query in range(ways):
+        outputs[1, query, 0 if query in wrong else query] = 0.8
+    return {
+        "support_x": np.linspace(0, 1, ways * shots * 784).reshape(-1, 28, 28, 1),
+        "support_y": np.repeat(np.arange(ways), shots),
+        "query_x": np.ones((ways, 28, 28, 1)),
+        "query_y": np.arange(ways),
+        "steps": np.array([0, 50]),
+        "outputs": outputs,
+    }
+
+
+def fitted():
+    """A sine task as a run records it."""
+    x = np.linspace(-5, 5, 50)[:, None]
+    return {
+        "support_x": x[::10],
+        "support_y": np.sin(x[::10]),
+        "query_x": x,
+        "query_y": np.sin(x),
+        "steps": np.array([0, 8, 32]),
+        "outputs": np.stack([0 * x, np.sin(x) / 2, np.sin(x)]),
+    }
+
+
+def with_predictions(directory, *episodes, **changes):
+    """A run directory with a record and the episodes' predictions."""
+    fake.write(directory, fake.record(learning_curve=[], baselines=[], **changes))
+    arrays = {f"{n}/{k}": v for n, episode in enumerate(episodes) for k, v in episode.items()}
+    np.savez(directory / "predictions.npz", **arrays)
+
+
+def test_predictions_of_images_become_an_episode_sheet(tmp_path):
+    with_predictions(tmp_path, classified())
+    ((caption, ax),) = figures.all_figures(records.read_records([tmp_path])).values()
+    assert caption == (
+        "Reptile, seed 0, unseen task 0: predicted class and its probability "
+        "after 50 adaptation steps."
+    )
+    texts = [text.get_text() for text in ax.texts]
+    assert "✓ class 0: 80 %" in texts and "✗ class 0: 80 %" in texts
+    assert len(ax.images) == 2 * 3 + 2
+    drawn = np.stack([image.get_array() for image in ax.images[:6]])
+    np.testing.assert_allclose(drawn, classified()["support_x"][..., 0])
+
+
+def test_predictions_of_a_sine_become_curves_before_and_after(tmp_path):
+    with_predictions(tmp_path, fitted())
+    ((caption, ax),) = figures.all_figures(records.read_records([tmp_path])).values()
+    assert "before and after adaptation" in caption
+    assert line(ax, "before adaptation").get_ydata() == pytest.approx(np.zeros(50))
+    x = np.linspace(-5, 5, 50)
+    assert line(ax, "after 8 steps").get_ydata() == pytest.approx(np.sin(x) / 2)
+    assert line(ax, "true curve").get_ydata() == pytest.approx(np.sin(x))
+    assert len(ax.collections[0].get_offsets()) == 5
+
+
+def test_every_run_has_its_turn_before_a_second_episode_is_drawn(tmp_path):
+    for seed in range(3):
+        with_predictions(tmp_path / str(seed), *[classified()] * 3, overrides={"seed": seed})
+    captions = [c for c, _ in figures.all_figures(records.read_records([tmp_path])).values()]
+    told = [caption.split(":")[0].removeprefix("Reptile, ") for caption in captions[-4:]]
+    assert told == [f"seed {s}, unseen task {n}" for n, s in [(0, 0), (0, 1), (0, 2), (1, 0)]]
+
+
+def test_runs_without_predictions_do_not_use_up_the_room(tmp_path):
+    for number in range(5):
+        fake.write(tmp_path / f"a{number}", fake.record({"seed": number}, learning_curve=[]))
+    with_predictions(tmp_path / "b", classified())
+    assert "episode_1" in figures.all_figures(records.read_records([tmp_path]))
+
+
+@pytest.mark.parametrize("damage", ["cut", "names"])
+def test_damaged_predictions_become_a_line(tmp_path, damage):
+    with_predictions(tmp_path, {"query_x": np.ones(3)} if damage == "names" else classified())
+    if damage == "cut":
+        (tmp_path / "predictions.npz").write_bytes(b"PK")
+    found = records.read_records([tmp_path])
+    assert figures.all_figures(found) == {}
+    assert len(found.problems) == 1 and "predictions.npz" in found.problems[0]
+
+
+def test_predictions_that_are_no_pictures_are_passed_over(tmp_path):
+    points = classified() | {"support_x": np.ones((6, 3)), "query_x": np.ones((2, 3))}
+    with_predictions(tmp_path, points)
+    found = records.read_records([tmp_path])
+    assert figures.all_figures(found) == {} and found.problems == []
+
+
+def test_several_queries_leave_room_for_what_stands_below_them():
+    images = [
+        {"kind": "support", "label": 0, "image": np.ones((28, 28))},
+        *[
+            {
+                "kind": "query",
+                "label": 0,
+                "image": np.ones((28, 28)),
+                "prediction": 0,
+                "probability": 1,
+            }
+            for _ in range(3)
+        ],
+    ]
+    with figures.style():
+        ax = figures.episode_sheet(pd.DataFrame(images))
+        figures.figure_of(ax).canvas.draw()
+        below = [t.get_window_extent() for t in ax.texts if "✓" in t.get_text()]
+    assert len(below) == 3
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(below))

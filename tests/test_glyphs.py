@@ -152,7 +152,7 @@ def test_settings_that_cannot_work_name_key_value_and_range(changes, message):
 
 
 def test_an_alphabet_too_small_for_the_ways_is_refused():
-    with pytest.raises(ConfigError, match="^task.ways=11: must be at most 10 with task.within_"):
+    with pytest.raises(ConfigError, match=r"^task\.ways=11: must be at most 10 with task.within_"):
         _ = task(ways=11, within_alphabet=True).loaded
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark import record
@@ -61,6 +62,14 @@ def test_a_run_leaves_its_outputs_and_nothing_else(completed):
     assert completed.ended.code == 0
     assert completed.record()["status"] == "completed"
     assert completed.files() == OUTPUTS
+
+
+def test_an_evaluation_in_parts_scores_each_episode_once(completed):
+    """Twelve episodes, four at a time: no score comes twice."""
+    with np.load(completed.directory / "scores.npz") as scores:
+        assert len(scores) == 2
+        sizes = [(len(values), len(set(values.tolist()))) for values in scores.values()]
+    assert sizes == [(12, 12), (8, 8)]
 
 
 def test_a_completed_run_is_not_repeated(completed):

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 
 from results import records, report, summary, tables
 from tests import fake_records as fake
+from tests.test_figures import classified, fitted, with_predictions
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -84,6 +85,21 @@ def test_page_needs_nothing_but_itself(tmp_path):
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     for _, attributes in page.tags:
         assert not (attributes.get("href") or "#").startswith(("http", "//"))
+
+
+def test_episodes_with_predictions_are_shown(tmp_path):
+    with_predictions(tmp_path, fitted(), classified())
+    _, page = make(tmp_path)
+    assert "unseen task 0: the network before and after adaptation" in page.text
+    assert "unseen task 1: predicted class and its probability" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 2
+
+
+def test_damaged_predictions_stand_among_the_failures(tmp_path):
+    with_predictions(tmp_path, classified())
+    (tmp_path / "predictions.npz").write_bytes(b"PK")
+    _, page = make(tmp_path)
+    assert "predictions.npz: damaged" in page.text
 
 
 EVIL = "<script>alert(1)</script>"
