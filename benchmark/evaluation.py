@@ -141,7 +141,7 @@ class Evaluator:
         return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)
 
     def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tf.Tensor:
-        """Accuracy, or mean squared error, of one episode's outputs; not a number where they are."""
+        """Accuracy, or mean squared error, of one episode's outputs; NaN where they are."""
         if self.task.metric == "mse":
             return tf.reduce_mean(tf.square(outputs - query_y))
         finite = tf.reduce_all(tf.math.is_finite(outputs))
