@@ -22,7 +22,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from benchmark.config import Settings, load
+from benchmark.config import Runtime, Settings, load
 from benchmark.progress import Interruption
 from benchmark.record import CannotWrite
 from tasks.checks import ConfigError
@@ -49,8 +49,8 @@ def compute_apart(
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         request, answer = Path(folder, "request"), Path(folder, "answer")
         job = {"identity": identity, "directory": str(directory), "began": began}
-        plain = settings.plain | {"runtime": dataclasses.asdict(settings.runtime)}
-        request.write_text(json.dumps(job | {"plain": plain, "logging": job_logging()}))
+        job |= {"plain": settings.plain, "runtime": dataclasses.asdict(settings.runtime)}
+        request.write_text(json.dumps(job | {"logging": job_logging()}))
         code = run_child(interruption, folder)
         if not answer.exists():
             raise Killed(how_it_ended(code))
@@ -119,6 +119,7 @@ def main() -> None:
     try:
         with alone(directory, COMPUTING_LOCK):
             settings = load(OmegaConf.create(job["plain"]))
+            settings = dataclasses.replace(settings, runtime=Runtime(**job["runtime"]))
             outcome = compute(interruption, settings, job["identity"], directory, job["began"])
             answer: dict[str, Any] = {"outcome": outcome}
     except BaseException as error:

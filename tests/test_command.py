@@ -30,7 +30,7 @@ def test_the_documented_command_leaves_the_documented_record(tmp_path):
         "seed=0",
     ]
     cache = f"task.cache_dir={tmp_path / 'cache'}"
-    done = benchmark(*command.split(), cache, f"hydra.run.dir={tmp_path / 'run'}")
+    done = benchmark(*command, cache, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     found = record(tmp_path / "run")
     assert found["status"] == "completed"
