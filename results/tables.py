@@ -360,9 +360,8 @@ def grid(frame: pd.DataFrame, style: str) -> str:
     if style == "markdown":
         shown = shown.map(_markdown).rename(columns=_markdown)
     text = tabulate(
-        shown,
-        headers="keys",
-        showindex=False,
+        shown.to_numpy().tolist(),
+        headers=[str(name) for name in shown.columns],
         disable_numparse=True,
         tablefmt={"text": "simple", "markdown": "github", "latex": "latex_booktabs"}[style],
     )
