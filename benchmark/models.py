@@ -61,10 +61,15 @@ class Conv(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class MLP(Model):
-    """Dense layers; 64-64 with ReLU is the tutorial's network, with tanh the sine gist's."""
+    """Dense layers; 64-64 with ReLU is the tutorial's network, with tanh the sine gist's.
+
+    `invert` turns images into ink 1 on paper 0. With paper 1 almost every input is on, so that a
+    step of Adam moves all pre-activations together and the ReLU units die.
+    """
 
     hidden: list[int]
     activation: str
+    invert: bool
 
     def check(self) -> None:
         positive = all(width >= 1 for width in self.hidden)
@@ -76,5 +81,7 @@ class MLP(Model):
         import keras
 
         stack: list[Any] = [keras.Input(input_shape), keras.layers.Flatten()]
+        if self.invert:
+            stack.append(keras.layers.Rescaling(-1.0, offset=1.0))
         stack += [keras.layers.Dense(width, self.activation) for width in self.hidden]
         return keras.Sequential([*stack, keras.layers.Dense(outputs)])

@@ -62,7 +62,8 @@ def test_the_introductory_network_is_784_64_64_5_with_relu():
     assert network.shapes == dense
     params, x = scrambled(network), images(4)
     w1, b1, w2, b2, w3, b3 = [v.numpy() for v in network.unflatten(params)]
-    hidden = np.maximum(np.maximum(x.reshape(4, 784) @ w1 + b1, 0) @ w2 + b2, 0)
+    ink = 1 - x.reshape(4, 784)
+    hidden = np.maximum(np.maximum(ink @ w1 + b1, 0) @ w2 + b2, 0)
     np.testing.assert_allclose(network(params, x), hidden @ w3 + b3, atol=1e-4)
 
 
@@ -120,9 +121,12 @@ def test_a_model_with_moving_averages_is_refused():
     [
         (Conv(name="", layers=6, filters=4), r"model\.layers=6: must be between 1 and 5"),
         (Conv(name="", layers=1, filters=0), r"model\.filters=0: must be at least 1"),
-        (MLP(name="", hidden=[8, 0], activation="relu"), r"model\.hidden=\[8, 0\]: must be a list"),
         (
-            MLP(name="", hidden=[8], activation="swoosh"),
+            MLP(name="", hidden=[8, 0], activation="relu", invert=False),
+            r"model\.hidden=\[8, 0\]: must be a list",
+        ),
+        (
+            MLP(name="", hidden=[8], activation="swoosh", invert=False),
             r"model\.activation=swoosh: must be one of",
         ),
     ],

@@ -94,7 +94,10 @@ def cloud_network(seed: int = 0) -> Any:
     from benchmark.run import build_network
 
     tiny = replace(
-        settings(), task=Clouds(), model=MLP(name="tiny", hidden=[4], activation="tanh"), seed=seed
+        settings(),
+        task=Clouds(),
+        model=MLP(name="tiny", hidden=[4], activation="tanh", invert=False),
+        seed=seed,
     )
     return build_network(tiny)
 
