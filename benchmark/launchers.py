@@ -18,7 +18,7 @@ def settled(runtime: Runtime) -> Runtime:
     return replace(
         runtime,
         cores=runtime.cores or share_of_cores(launcher),
-        isolate=runs_several if runtime.isolate is None else runtime.isolate,
+        isolate=bool(launcher) if runtime.isolate is None else runtime.isolate,
         progress="lines" if runs_several and runtime.progress == "auto" else runtime.progress,
     )
 

@@ -1,7 +1,8 @@
-"""`python -m results.readme`: remake the README's tables from the committed records.
+"""`python -m results.readme`: remake the README's tables and figures from the committed records.
 
-A block stands between `<!-- results ARGUMENTS -->` and `<!-- end -->`: the output of
-`python -m results ARGUMENTS --format markdown`, so the marker itself is the command behind a table.
+A table stands between `<!-- results ARGUMENTS -->` and `<!-- end -->`: the output of
+`python -m results ARGUMENTS --format markdown`, so the marker itself is the command behind it.
+A picture stands below `<!-- figure NAME DIR -->`: the figure NAME of the records in DIR.
 """
 
 import contextlib
@@ -11,34 +12,51 @@ import shlex
 import sys
 from pathlib import Path
 
+from results import figures, records
 from results.__main__ import main as results_main
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"(<!-- results (?P<arguments>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PROJECT = Path(__file__).parent.parent
+README = PROJECT / "README.md"
+TABLE = re.compile(r"(<!-- results (?P<arguments>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+FIGURE = re.compile(r"<!-- figure (?P<name>\S+) (?P<records>\S+) -->\n!\[.*?\]\((?P<file>\S+)\)")
 
 
 def regenerated(text: str) -> str:
-    """The README's text with every block made anew; paths are relative to the project."""
+    """The README's text with every table made anew; paths are relative to the project."""
 
     def block(match: re.Match[str]) -> str:
         arguments = shlex.split(match["arguments"])
         shown = io.StringIO()
-        with contextlib.redirect_stdout(shown), contextlib.chdir(README.parent):
+        with contextlib.redirect_stdout(shown), contextlib.chdir(PROJECT):
             status = results_main([*arguments, "--format", "markdown"])
         if status:
             raise SystemExit(f"{README.name}: `results {match['arguments']}` failed: {status}")
         return f"{match[1]}{shown.getvalue().strip()}\n{match[3]}"
 
-    return BLOCK.sub(block, text)
+    return TABLE.sub(block, text)
+
+
+def draw_figures(text: str, project: Path) -> list[Path]:
+    """Draw every figure of the README's text below `project`; returns the files, PNG."""
+    drawn = []
+    for match in FIGURE.finditer(text):
+        found = records.read_records([PROJECT / match["records"]])
+        file = project / match["file"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with figures.style():
+            _, axes = figures.all_figures(found)[match["name"]]
+            drawn += figures.save(axes, file.with_suffix(""), ["png"])
+    return drawn
 
 
 def main() -> None:
-    """Rewrite README.md; with --check only say whether it is stale (exit 1)."""
+    """Rewrite README.md and its figures; with --check only say whether a table is stale."""
     before = README.read_text(encoding="utf-8")
     after = regenerated(before)
     if "--check" in sys.argv[1:]:
         sys.exit(f"{README.name} is stale: run make readme" if after != before else 0)
     README.write_text(after, encoding="utf-8")
+    draw_figures(after, PROJECT)
 
 
 if __name__ == "__main__":

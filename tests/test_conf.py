@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.command import PROJECT, TINY, benchmark, records
 
@@ -14,10 +15,19 @@ FITS = {  # what a choice needs beside it
     "evaluation/regression": ["task=sinusoid"],
     "model/mlp_sine": ["task=sinusoid"],
 }
-CHOICES = sorted(
-    f"{path.parent.name}/{path.stem}"
-    for path in CONF.glob("*/*.yaml")
-    if path.parent.name not in NOT_A_CHOICE
+DEFAULTS = [
+    "/".join(*choice.items())
+    for choice in OmegaConf.load(CONF / "config.yaml").defaults
+    if choice != "_self_" and not any("override" in str(group) for group in choice)
+]
+CHOICES = sorted(  # the defaults run with any of them, so the task's stands for all
+    {
+        f"{path.parent.name}/{path.stem}"
+        for path in CONF.glob("*/*.yaml")
+        if path.parent.name not in NOT_A_CHOICE
+    }
+    - set(DEFAULTS)
+    | {"task/glyphs"}
 )
 NEEDS = {f"tracking/{name}": name for name in ("tensorboard", "mlflow", "wandb")}
 
@@ -29,7 +39,7 @@ def overrides(choice: str) -> list[str]:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_runs(choice, tmp_path):
-    if choice == "task/omniglot" and "TFDS_DATA_DIR" not in os.environ:
+    if "omniglot" in choice and "TFDS_DATA_DIR" not in os.environ:
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     if choice in NEEDS:
         pytest.importorskip(NEEDS[choice], reason=f"{choice} is an optional extra")

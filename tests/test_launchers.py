@@ -85,6 +85,7 @@ def test_every_preset_says_how_it_is_used_and_comments_its_keys():
     ("launcher", "cores", "isolate", "progress"),
     [
         ({}, 8, False, "auto"),
+        ({"_target_": "BasicLauncher"}, 8, True, "auto"),
         ({"n_jobs": -1}, 1, True, "lines"),
         ({"n_jobs": -3}, 1, True, "lines"),
         ({"n_jobs": 2}, 4, True, "lines"),

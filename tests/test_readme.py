@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from results.readme import README, regenerated
+from results.readme import README, draw_figures, regenerated
 from tests.command import PROJECT, TINY, benchmark, record
 
 TEXT = README.read_text(encoding="utf-8")
@@ -14,6 +16,15 @@ COMMANDS = re.findall(r"^python -m benchmark (--config-dir my_conf .*)$", TEXT, 
 
 def test_the_tables_are_those_of_the_committed_records():
     assert regenerated(TEXT) == TEXT, "stale: run `make readme`"
+
+
+def test_the_figures_are_those_of_the_committed_records(tmp_path):
+    drawn = draw_figures(TEXT, tmp_path)
+    assert drawn
+    for fresh in drawn:
+        now, shown = (imread(file) for file in (fresh, PROJECT / fresh.relative_to(tmp_path)))
+        assert now.shape == shown.shape, f"{fresh.name} is stale: run `make readme`"
+        assert np.abs(now - shown).mean() < 0.005, f"{fresh.name} is stale: run `make readme`"
 
 
 def test_every_linked_file_exists():
