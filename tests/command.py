@@ -11,6 +11,7 @@ PROJECT = Path(__file__).parent.parent
 # Small enough for seconds, still through every part of a run.
 TINY = (
     "algorithm.meta_iterations=3",
+    "evaluation.shots=[2]",
     "evaluation.episodes=4",
     "evaluation.baseline_episodes=3",
     "training.curve_points=1",
