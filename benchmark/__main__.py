@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import naming, tuning
 from benchmark.job import Interrupted, run_job
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger("benchmark")
 BAD_INPUT = 2  # exit code
@@ -42,7 +42,7 @@ def job(cfg: DictConfig) -> float | None:
         if not sweep:
             sys.exit(BAD_INPUT)
     except Exception as error:
-        text = " ".join(str(error).split())  # TensorFlow's have many lines; the record has them all
+        text = one_line(error)  # TensorFlow's have many lines; the record has them all
         log.error("failed: %s: %s (%s)", type(error).__name__, text[:300], directory)
         if not sweep:
             raise
@@ -69,7 +69,7 @@ def main() -> None:
 
 def explained(error: Exception) -> str:
     """One line that names the key, the value and what is allowed."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown:
         key = unknown[1]
@@ -87,7 +87,7 @@ def explained(error: Exception) -> str:
 
 
 def typed_value(key: str) -> str:
-    """ "=value" of a key as given on the command line, or nothing."""
+    """What follows a key on the command line, with its equals sign; empty where it is not given."""
     given = [word.lstrip("+~") for word in sys.argv[1:] if "=" in word]
     values = [word.split("=", 1)[1] for word in given if word.split("=", 1)[0] == key]
     return f"={values[-1]}" if values else ""

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 
 from benchmark import config, initialisation, record
 from benchmark.evaluation import Evaluator
-from benchmark.inner_loop import InnerLoop, Learner
+from benchmark.inner_loop import Learner
 from benchmark.network import Network
 from benchmark.outer_loop import Algorithm
+from benchmark.run import build_inner_loop
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode
@@ -147,7 +148,7 @@ def load(run: Path) -> Trained:
         nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
         state = initialisation.read(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"run={run}: must be {rule} ({config.one_line(error)})") from error
+        raise ConfigError(f"run={run}: must be {rule} ({config.first_line(error)})") from error
     parts = {
         group: config.strict(group, config.target(group, nodes[group], kind), nodes[group])
         for group, kind in GROUPS.items()
@@ -158,13 +159,7 @@ def load(run: Path) -> Trained:
     held, needed = state[0].size, network.initial.size
     rule = f"a run whose model has the {held} parameters of its {record.ARRAYS}, not {needed}"
     require(held == needed, "run", run, rule)
-    inner = InnerLoop(
-        network,
-        task.metric,
-        algorithm.inner_optimizer,
-        algorithm.inner_learning_rate,
-        algorithm.loss_reduction,
-    )
+    inner = build_inner_loop(algorithm, task, network)
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
     evaluator = Evaluator(
         inner,

@@ -179,7 +179,7 @@ def target(group: str, node: DictConfig, kind: type) -> type:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"{group}._target_={path}: must be the dotted path of a dataclass that can be imported "
-            f"({one_line(error)})"
+            f"({first_line(error)})"
         ) from error
     fits = isinstance(cls, type) and dataclasses.is_dataclass(cls) and issubclass(cls, kind)
     rule = f"a dataclass that inherits from {kind.__module__}.{kind.__name__}"
@@ -210,7 +210,7 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         value = as_typed(values.get(field))
         raise ConfigError(f"{prefix}{field}={value}: must be of type {name}") from error
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{group}: {one_line(error)}") from error
+        raise ConfigError(f"{group}: {first_line(error)}") from error
 
 
 def check(settings: Settings) -> None:
@@ -274,6 +274,6 @@ def as_dict(node: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def one_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first sentence of an error that may have many lines."""
     return " ".join(str(error).split("\n")[0].split()) or type(error).__name__

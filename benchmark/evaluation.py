@@ -80,7 +80,7 @@ class Evaluator:
         """Scores of episodes start .. stop - 1 side by side, in a graph that is traced once."""
         args = learner, tf.constant(start, tf.int64), tf.constant(stop, tf.int64)
         if (name, protocol) not in self.graphs:
-            key = stateless_key(self.seed, f"{self.purpose} {protocol.split}")
+            key = self.key(protocol)
 
             @tf.function
             def graph(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
@@ -93,6 +93,10 @@ class Evaluator:
 
             self.graphs[name, protocol] = graph.get_concrete_function(*args)
         return self.graphs[name, protocol](*args).numpy()
+
+    def key(self, protocol: Protocol) -> np.ndarray:
+        """[2] seed of all episodes of a split; fold in an index for one of them."""
+        return stateless_key(self.seed, f"{self.purpose} {protocol.split}")
 
     def sample(self, protocol: Protocol, seed: tf.Tensor) -> Episode:
         return self.distribution.sample(

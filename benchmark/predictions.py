@@ -8,7 +8,6 @@ import tensorflow as tf
 from benchmark.evaluation import Evaluator, Protocol
 from benchmark.inner_loop import Learner
 from tasks.sampling import fold_in
-from tasks.seeding import stateless_key
 
 
 def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list[dict[str, Any]]:
@@ -20,7 +19,7 @@ def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list
     """
     settings = evaluator.settings
     protocol = Protocol(settings.splits[0], settings.shots[-1])
-    key = stateless_key(evaluator.seed, f"{evaluator.purpose} {protocol.split}")
+    key = evaluator.key(protocol)
 
     @tf.function
     def run(index: tf.Tensor) -> tuple[Any, tf.Tensor]:

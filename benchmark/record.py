@@ -110,18 +110,21 @@ def write(directory: Path, record: dict[str, Any]) -> None:
 
 
 def write_scores(directory: Path, scores: dict[str, np.ndarray]) -> None:
-    """Write per-episode scores: one float32 array [episode] a key; readable without pickle."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **scores)  # type: ignore[arg-type]
-    write_file(directory / SCORES, buffer.getvalue())
+    """Write per-episode scores: one float32 array [episode] a key."""
+    write_arrays(directory / SCORES, scores)
 
 
 def write_predictions(directory: Path, episodes: list[dict[str, np.ndarray]]) -> None:
     """Write the arrays of `benchmark.predictions.predict_episodes`, as keys "episode/name"."""
     arrays = {f"{n}/{name}": v for n, episode in enumerate(episodes) for name, v in episode.items()}
+    write_arrays(directory / PREDICTIONS, arrays)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an npz file, compressed, that is readable without pickle."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_file(directory / PREDICTIONS, buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 def files_beside(directory: Path) -> list[str]:

@@ -16,9 +16,11 @@ from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
 from benchmark.inner_loop import InnerLoop
 from benchmark.job import Interrupted
 from benchmark.network import Network
+from benchmark.outer_loop import Algorithm
 from benchmark.predictions import predict_episodes
 from benchmark.progress import Bar, Interruption
 from benchmark.training import Diverged, Trainer, add, as_learner
+from tasks.base import Task
 from tasks.seeding import stateless_key
 
 log = logging.getLogger(__name__)
@@ -35,11 +37,11 @@ def build_network(settings: Settings) -> Network:
     return Network(settings.model.build(task.input_shape, task.outputs(task.ways)))
 
 
-def build_inner_loop(settings: Settings, network: Network) -> InnerLoop:
-    algorithm = settings.algorithm
+def build_inner_loop(algorithm: Algorithm, task: Task, network: Network) -> InnerLoop:
+    """The inner loop of an algorithm's settings on a task's kind of loss."""
     return InnerLoop(
         network,
-        settings.task.metric,
+        task.metric,
         algorithm.inner_optimizer,
         algorithm.inner_learning_rate,
         algorithm.loss_reduction,
@@ -57,7 +59,7 @@ class Run:
         task, algorithm = settings.task, settings.algorithm
         distribution = task.load()
         network = build_network(settings)
-        inner = build_inner_loop(settings, network)
+        inner = build_inner_loop(algorithm, task, network)
         self.trainer = Trainer(settings, inner, distribution)
         self.evaluator = Evaluator(
             inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
@@ -166,12 +168,12 @@ class Run:
     def outcome(self) -> dict[str, Any]:
         """The record's parts that hold what came out; writes the per-episode scores."""
         evaluation, seconds = self.settings.evaluation, self.progress.seconds
-        rows: dict[str, list[dict[str, Any]]] = {"": []}
         files: dict[str, np.ndarray] = {}
-        for name in ("", *evaluation.baselines):
-            rows[name] = []
-            for protocol in self.evaluator.protocols():
-                rows[name] += self.rows(name, protocol, files)
+        protocols = list(self.evaluator.protocols())
+        rows = {
+            name: [row for protocol in protocols for row in self.rows(name, protocol, files)]
+            for name in ("", *evaluation.baselines)
+        }
         record.write_scores(self.directory, files)
         learner, count = as_learner(self.progress.learner), evaluation.predictions
         episodes = predict_episodes(self.evaluator, learner, count)

@@ -10,7 +10,7 @@ from typing import Any
 from benchmark import record as records
 from benchmark.summary import draw_figures
 from benchmark.tracking import Tracker, Tracking
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,3 @@ def of_outcome(record: dict[str, Any]) -> dict[str, float]:
     }
     timing = {f"timing/{key}": value for key, value in record["timing"].items()}
     return values | {key: value for key, value in timing.items() if value is not None}
-
-
-def one_line(error: BaseException) -> str:
-    """The text of an error that may have many lines."""
-    return " ".join(str(error).split())

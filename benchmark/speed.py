@@ -63,7 +63,7 @@ def settings(*overrides: str) -> Settings:
         return load(compose("config", list(overrides)))
 
 
-def sgemm_rate(size: int = 1024, products: int = 8) -> float:
+def sgemm_rate(size: int = 1024, products: int = 8) -> Callable[[], float]:
     """GFLOP/s of float32 matrix products, one stream of them a core, one thread each."""
     import tensorflow as tf
 
@@ -76,14 +76,16 @@ def sgemm_rate(size: int = 1024, products: int = 8) -> float:
             result = tf.matmul(matrix, result) * (1 / size)
         return result
 
-    chain()
-    began = time.perf_counter()
-    streams = [threading.Thread(target=lambda: chain().numpy()) for _ in range(usable_cores())]
-    for stream in streams:
-        stream.start()
-    for stream in streams:
-        stream.join()
-    return len(streams) * products * 2 * size**3 / (time.perf_counter() - began) / 1e9
+    def once() -> float:
+        streams = [threading.Thread(target=lambda: chain().numpy()) for _ in range(usable_cores())]
+        began = time.perf_counter()
+        for stream in streams:
+            stream.start()
+        for stream in streams:
+            stream.join()
+        return len(streams) * products * 2 * size**3 / (time.perf_counter() - began) / 1e9
+
+    return once
 
 
 def gigaflops(model: Any, images: int) -> float:
@@ -111,7 +113,9 @@ def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
     from benchmark.training import Trainer
 
     network = build_network(chosen)
-    trainer = Trainer(chosen, build_inner_loop(chosen, network), chosen.task.load())
+    trainer = Trainer(
+        chosen, build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task.load()
+    )
     fresh = (network.initial, np.zeros_like(network.initial), np.array(0, np.int64))
 
     def once() -> float:
@@ -128,7 +132,7 @@ def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
     from benchmark.training import as_learner
 
     network = build_network(chosen)
-    inner, task = build_inner_loop(chosen, network), chosen.task
+    inner, task = build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, chosen.seed)
     learner = as_learner((network.initial, np.zeros_like(network.initial), np.array(0, np.int64)))
     protocol = next(evaluator.protocols())
@@ -271,7 +275,7 @@ def measure() -> list[Measurement]:
     """All measurements, in the order of the table."""
     base = settings()
     start_tensorflow(base.runtime)
-    sgemm = timed("matrix product, all cores", "GFLOP/s", sgemm_rate)
+    sgemm = timed("matrix product, all cores", "GFLOP/s", sgemm_rate())
     reptile = timed(f"engine: {NETWORK}", "ms/meta-iteration", engine(base, 20))
     model = base.model.build((28, 28, 1), 5)
     limit = 1e3 * gigaflops(model, 250) / sgemm.value

@@ -11,6 +11,11 @@ def require(allowed: bool, key: str, value: object, rule: str) -> None:
         raise ConfigError(f"{key}={as_typed(value)}: must be {rule}")
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error that may have many lines, as one."""
+    return " ".join(str(error).split())
+
+
 def as_typed(value: object) -> str:
     """A value as it stands in yaml or on the command line."""
     if value is None or isinstance(value, bool):

@@ -53,7 +53,7 @@ def start(network):
 
 def evaluate_at(network, distribution, seed=0, **changes):
     chosen = replace(SETTINGS.evaluation, **changes)
-    inner = build_inner_loop(SETTINGS, network)
+    inner = build_inner_loop(SETTINGS.algorithm, SETTINGS.task, network)
     return Evaluator(inner, distribution, SETTINGS.task, chosen, False, seed)
 
 
@@ -187,7 +187,7 @@ def test_nearest_neighbour_agrees_with_plain_numpy(network, protocol):
 def test_the_score_of_a_regression_is_the_mean_squared_error_over_the_grid():
     chosen = settings("task=sinusoid", "model.hidden=[4]", "evaluation.steps=[0,3]")
     network = build_network(chosen)
-    inner, task = build_inner_loop(chosen, network), chosen.task
+    inner, task = build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, 0)
     start, sizes = learner(network.initial), reference.Sizes(1, 4, 1)
     scores = evaluator.scores(start, Protocol("test", 10), 0, 5)

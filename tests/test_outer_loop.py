@@ -37,7 +37,7 @@ def state(network):
 
 
 def inner_loop(network, chosen):
-    return build_inner_loop(replace(settings(), task=TASK, algorithm=chosen), network)
+    return build_inner_loop(chosen, TASK, network)
 
 
 def outer(network, chosen, state, iteration=0, task=TASK):
@@ -317,7 +317,11 @@ CASES = {
 
 
 def trainer_of(chosen):
-    return Trainer(chosen, build_inner_loop(chosen, build_network(chosen)), chosen.task.load())
+    return Trainer(
+        chosen,
+        build_inner_loop(chosen.algorithm, chosen.task, build_network(chosen)),
+        chosen.task.load(),
+    )
 
 
 def trained(trainer, stops):
