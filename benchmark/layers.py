@@ -3,7 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+EPSILON = 1e-3  # added to a variance, as in the authors' code
 
 
 @keras.saving.register_keras_serializable("reptile_benchmark")
@@ -15,8 +18,6 @@ class BatchStatisticsNormalization(keras.layers.Layer):
     one batch ("transductive") different from classifying each alone.
     """
 
-    epsilon = 1e-3
-
     def build(self, input_shape: Any) -> None:
         self.gamma = self.add_weight(shape=input_shape[-1:], initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="beta")
@@ -24,6 +25,50 @@ class BatchStatisticsNormalization(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """[batch, height, width, channels] float32, normalised over all axes but the last."""
         normalised, _, _ = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            inputs, self.gamma, self.beta, epsilon=EPSILON, is_training=True
         )
         return normalised
+
+
+@keras.saving.register_keras_serializable("reptile_benchmark")
+class FirstBlock(keras.layers.Layer):
+    """Convolution 3x3 (stride 2, same, no bias), batch normalisation and ReLU of images.
+
+    The same function as Conv2D, BatchStatisticsNormalization and ReLU, at half their time (a fifth
+    of a whole training step). Each output is the product of a patch and a kernel w, so mean and
+    variance of the outputs follow from those of the patches: mean w and w' covariance w. A patch
+    of a one-channel image has 9 values where the output has 64, so that the large outputs are
+    written once, already normalised, and the backward pass needs no second look at them. The
+    covariance grows with the square of the channels: a block for images, not for feature maps.
+
+    Kernel, gamma and beta are the only variables, in the order of the three layers.
+    """
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"filters": self.filters}
+
+    def build(self, input_shape: Any) -> None:
+        shape = (3, 3, input_shape[-1], self.filters)
+        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
+
+    def call(self, images: Any) -> Any:
+        """[batch, height, width, channels] to [batch, ceil(height/2), ceil(width/2), filters]."""
+        size = 9 * images.shape[-1]
+        # An output channel for each value of a patch: exact, and the fastest way to cut patches.
+        cutter = np.eye(size, dtype=images.dtype.as_numpy_dtype).reshape(3, 3, -1, size)
+        cut = tf.nn.conv2d(images, cutter, strides=2, padding="SAME")
+        patches = tf.reshape(cut, [-1, size])
+        patches -= tf.reduce_mean(patches, 0, keepdims=True)
+        count = tf.cast(tf.shape(patches)[0], patches.dtype)
+        covariance = tf.matmul(patches, patches, transpose_a=True) / count
+        kernel = tf.reshape(self.kernel, [size, self.filters])
+        variance = tf.reduce_sum(kernel * tf.matmul(covariance, kernel), 0)
+        scaled = kernel * (self.gamma * tf.math.rsqrt(variance + EPSILON))
+        outputs = tf.nn.relu(tf.nn.bias_add(tf.matmul(patches, scaled), self.beta))
+        return tf.reshape(outputs, [-1, *cut.shape[1:3], self.filters])

@@ -47,10 +47,10 @@ class Conv(Model):
     def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
         import keras
 
-        from benchmark.layers import BatchStatisticsNormalization
+        from benchmark.layers import BatchStatisticsNormalization, FirstBlock
 
-        stack: list[Any] = [keras.Input(input_shape)]
-        for _ in range(self.layers):
+        stack: list[Any] = [keras.Input(input_shape), FirstBlock(self.filters)]
+        for _ in range(self.layers - 1):
             stack += [
                 keras.layers.Conv2D(self.filters, 3, strides=2, padding="same", use_bias=False),
                 BatchStatisticsNormalization(),

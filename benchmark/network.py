@@ -1,5 +1,7 @@
 """A Keras model as a pure function of one flat float32 vector of all its parameters."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -28,8 +30,19 @@ class Network:
 
     def unflatten(self, params: tf.Tensor) -> list[tf.Tensor]:
         """The model's variables, in its own order and shapes, from a [P] vector."""
-        parts = tf.split(params, self.sizes)
-        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+        @tf.custom_gradient
+        def cut(flat: tf.Tensor) -> Any:
+            # A slice shares its memory with the whole, where tf.split copies. Its own gradient
+            # would pad each slice to the size of the whole.
+            starts = np.cumsum([0, *self.sizes[:-1]])
+            parts = [
+                tf.reshape(flat[start : start + size], shape)
+                for start, size, shape in zip(starts, self.sizes, self.shapes, strict=True)
+            ]
+            return parts, lambda *slopes: tf.concat([tf.reshape(s, [-1]) for s in slopes], 0)
+
+        return cut(tf.convert_to_tensor(params))
 
     @staticmethod
     def flatten(variables: list[np.ndarray]) -> np.ndarray:

@@ -131,4 +131,4 @@ def rotated(chosen: ImageSet) -> ImageSet:
 
 def digest(chosen: ImageSet) -> str:
     """Sixteen hexadecimal digits that change when the classes or pixels of a split change."""
-    return hashlib.sha256(np.ascontiguousarray(chosen.images).tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(chosen.images).data).hexdigest()[:16]

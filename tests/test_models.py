@@ -5,7 +5,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from benchmark.layers import FirstBlock
 from benchmark.models import MLP, Conv
 from benchmark.network import Network
 from benchmark.run import build_network
@@ -48,6 +50,39 @@ def test_the_papers_network_agrees_with_plain_numpy(paper):
     assert np.std(by_hand) > 0.1
 
 
+@pytest.mark.parametrize(("side", "channels"), [(6, 1), (5, 3)])
+def test_the_first_block_is_convolution_normalisation_and_relu(side, channels):
+    """Forward against plain NumPy, backward against finite differences of it, in float64."""
+    random = np.random.default_rng(3)
+    x = random.random((4, side, side, channels))
+    block = FirstBlock(5, dtype="float64")
+    block.build(x.shape)
+    shapes = [v.shape for v in block.trainable_variables]
+    assert shapes == [(3, 3, channels, 5), (5,), (5,)]
+    values = [random.normal(size=shape) for shape in shapes]
+    for variable, value in zip(block.trainable_variables, values, strict=True):
+        variable.assign(value)
+    weights = random.normal(size=block(x).shape)
+
+    def by_hand(flat):
+        kernel, gamma, beta = np.split(flat, np.cumsum([v.size for v in values])[:-1])
+        normal = reference.batch_norm(
+            reference.convolution(x, kernel.reshape(shapes[0])), gamma, beta
+        )
+        return np.maximum(normal, 0)
+
+    flat = np.concatenate([v.ravel() for v in values])
+    np.testing.assert_allclose(block(x), by_hand(flat), atol=1e-12)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(block(x) * weights)
+    slopes = tape.gradient(loss, block.trainable_variables)
+    expected = reference.finite_differences(lambda at: np.sum(by_hand(at) * weights), flat, h=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([np.ravel(slope) for slope in slopes]), expected, atol=1e-6
+    )
+    assert np.abs(expected).max() > 1
+
+
 def test_a_dense_network_agrees_with_plain_numpy():
     network = cloud_network()
     params = scrambled(network)
@@ -88,6 +123,20 @@ def test_flatten_and_unflatten_are_inverse():
     parts = network.unflatten(values)
     assert [tuple(part.shape) for part in parts] == network.shapes
     np.testing.assert_array_equal(Network.flatten([part.numpy() for part in parts]), values)
+
+
+def test_slopes_pass_through_unflatten_to_every_parameter_twice():
+    """Of the sum of cubes: 3 p^2, then 6 p, each in its own place."""
+    network = small()
+    params = tf.constant(scrambled(network))
+    with tf.GradientTape() as outer:
+        outer.watch(params)
+        with tf.GradientTape() as inner:
+            inner.watch(params)
+            total = tf.add_n([tf.reduce_sum(part**3) for part in network.unflatten(params)])
+        first = inner.gradient(total, params)
+    np.testing.assert_allclose(first, 3 * params**2, rtol=1e-5)
+    np.testing.assert_allclose(outer.gradient(first, params), 6 * params, rtol=1e-5)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
