@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark import naming, tuning
+from benchmark import resolvers, tuning
 from benchmark.job import Interrupted, run_job
 from tasks.checks import ConfigError, one_line
 
@@ -51,7 +51,7 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Run Hydra, and turn what is wrong with the user's input into one line and exit code 2."""
-    naming.register()
+    resolvers.register()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
     try:
@@ -70,6 +70,9 @@ def main() -> None:
 def explained(error: Exception) -> str:
     """One line that names the key, the value and what is allowed."""
     text = one_line(error)
+    ours = re.match(r"ConfigError raised while resolving interpolation: (.*?)( full_key: |$)", text)
+    if ours:
+        return ours[1]
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown:
         key = unknown[1]

@@ -30,6 +30,7 @@ NEUTRAL = (
     "runtime.isolate",
     "runtime.progress",
     "resume",
+    "budget",
     "tracking",
     "training.checkpoint_every",
     "task.data_dir",
@@ -150,13 +151,12 @@ def load(cfg: DictConfig) -> Settings:
     for needed in sorted(allowed):
         require(cfg.get(needed) is not None, needed, None, "given")
     for key in cfg:
-        require(
-            str(key) in allowed, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}"
-        )
+        known = str(key) in allowed or key == "budget"  # an experiment's; its values are resolved
+        require(known, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}")
     chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
     top = strict("", Top, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
-    plain = as_dict(cfg)
+    plain = {key: value for key, value in as_dict(cfg).items() if key != "budget"}
     settings = Settings(seed=top.seed, resume=top.resume, plain=plain, **parts)
     check(settings)
     return settings

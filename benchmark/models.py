@@ -3,6 +3,7 @@
 To add one, inherit from `Model`, write `build` and name the class as `_target_` in a yaml.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,15 @@ class MLP(Model):
 
     `invert` turns images into ink 1 on paper 0. With paper 1 almost every input is on, so that a
     step of Adam moves all pre-activations together and the ReLU units die.
+
+    initializer: "glorot" (Keras: uniform by Glorot and Bengio 2010, biases zero) or "fan_in"
+    (PyTorch: kernel and bias uniform in +-1 / sqrt(inputs of the layer)), as in the authors'
+    sine-wave program, whose units so bend at different places of the line from the start.
     """
 
     hidden: list[int]
     activation: str
+    initializer: str = "glorot"
     invert: bool
 
     def check(self) -> None:
@@ -76,6 +82,8 @@ class MLP(Model):
         require(positive, "model.hidden", self.hidden, "a list of widths of at least 1")
         known = ("relu", "tanh", "gelu", "sigmoid")
         require(self.activation in known, "model.activation", self.activation, f"one of {known}")
+        known = ("glorot", "fan_in")
+        require(self.initializer in known, "model.initializer", self.initializer, f"one of {known}")
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
         import keras
@@ -83,5 +91,18 @@ class MLP(Model):
         stack: list[Any] = [keras.Input(input_shape), keras.layers.Flatten()]
         if self.invert:
             stack.append(keras.layers.Rescaling(-1.0, offset=1.0))
-        stack += [keras.layers.Dense(width, self.activation) for width in self.hidden]
-        return keras.Sequential([*stack, keras.layers.Dense(outputs)])
+        inputs = math.prod(input_shape)
+        for width, activation in [*((w, self.activation) for w in self.hidden), (outputs, None)]:
+            start = self.start(inputs) if self.initializer == "fan_in" else {}
+            stack.append(keras.layers.Dense(width, activation, **start))
+            inputs = width
+        return keras.Sequential(stack)
+
+    @staticmethod
+    def start(inputs: int) -> dict[str, Any]:
+        """Initialisers of a dense layer with so many inputs, for "fan_in"."""
+        from keras.initializers import RandomUniform
+
+        limit = 1 / math.sqrt(inputs)
+        names = ("kernel_initializer", "bias_initializer")
+        return {name: RandomUniform(-limit, limit) for name in names}

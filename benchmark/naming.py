@@ -1,5 +1,6 @@
-"""Directory names, as OmegaConf resolvers: the same configuration always gets the same one."""
+"""Directory names: the same configuration always gets the same one."""
 
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,15 +26,9 @@ def run_name(*, _root_: DictConfig) -> str:
         f"seed{select(_root_, 'seed')}",
         fingerprint(plain)[:8],
     ]
-    return "-".join(str(part).replace("/", "_") for part in parts)
+    return re.sub(r"[^\w.+-]", "_", "-".join(map(str, parts)))
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
     """The experiment's name, or "sweep"."""
     return str(OmegaConf.select(_root_, "hydra.runtime.choices.experiment") or "sweep")
-
-
-def register() -> None:
-    """Make the resolvers known to OmegaConf."""
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

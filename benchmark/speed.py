@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_module
 
-from benchmark import naming, record
+from benchmark import record, resolvers
 from benchmark.config import Settings, load
 from benchmark.startup import start_tensorflow, usable_cores
 
@@ -58,7 +58,7 @@ def timed(what: str, unit: str, once: Callable[[], float], note: str = "") -> Me
 
 def settings(*overrides: str) -> Settings:
     """Checked settings, as the command line would compose them."""
-    naming.register()
+    resolvers.register()
     with initialize_config_module("conf", version_base="1.3"):
         return load(compose("config", list(overrides)))
 

@@ -1,16 +1,25 @@
 """Coverage by listing: every file under conf/ runs, tiny, through the real command."""
 
+import itertools
 import os
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from tests.command import PROJECT, TINY, benchmark, records
+from benchmark import config
+from benchmark.resolvers import BUDGETS
+from tests.command import PROJECT, TINY, benchmark, record, records
+from tests.toy import compose
 
 CONF = PROJECT / "conf"
 NOT_A_CHOICE = {"hydra"}  # how Hydra itself looks and launches; test_launchers runs those
 FITS = {  # what a choice needs beside it
+    "algorithm/fomaml_separate": ["task.train_shots=12"],
+    "algorithm/fomaml_sine": ["task=sinusoid"],
+    "algorithm/joint_sine": ["task=sinusoid"],
     "algorithm/maml": ["task.train_shots=1", "algorithm.meta_batch=2"],
+    "algorithm/maml_sine": ["task=sinusoid"],
     "algorithm/reptile_sine": ["task=sinusoid"],
     "evaluation/regression": ["task=sinusoid"],
     "model/mlp_sine": ["task=sinusoid"],
@@ -24,17 +33,13 @@ CHOICES = sorted(  # the defaults run with any of them, so the task's stands for
     {
         f"{path.parent.name}/{path.stem}"
         for path in CONF.glob("*/*.yaml")
-        if path.parent.name not in NOT_A_CHOICE
+        if path.parent.name not in (*NOT_A_CHOICE, "experiment")
     }
     - set(DEFAULTS)
     | {"task/glyphs"}
 )
+EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
 NEEDS = {f"tracking/{name}": name for name in ("tensorboard", "mlflow", "wandb")}
-
-
-def overrides(choice: str) -> list[str]:
-    group, name = choice.split("/")
-    return [f"{'+' if group == 'experiment' else ''}{group}={name}", *FITS.get(choice, [])]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -43,13 +48,46 @@ def test_every_choice_runs(choice, tmp_path):
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     if choice in NEEDS:
         pytest.importorskip(NEEDS[choice], reason=f"{choice} is an optional extra")
-    sweep = ["--multirun", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    small = [*TINY, "hydra.sweeper.params=null"]
-    if choice == "tracking/mlflow":
-        small.append(f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
-    done = benchmark(*sweep, *overrides(choice), *small)
+    extra = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"] if "mlflow" in choice else []
+    group, name = choice.split("/")
+    run = f"hydra.run.dir={tmp_path / 'run'}"
+    done = benchmark(f"{group}={name}", *FITS.get(choice, []), *TINY, *extra, run)
     assert done.returncode == 0, done.stderr
-    assert [found["status"] for found in records(tmp_path / "sweep")] == ["completed"]
+    assert record(tmp_path / "run")["status"] == "completed"
+
+
+def test_every_experiment_runs(tmp_path):
+    """One process for all: each with the first of its sweep's values, that is its own."""
+    if "TFDS_DATA_DIR" not in os.environ:
+        pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
+    names = ",".join(EXPERIMENTS)
+    small = [*TINY, "evaluation.baselines=[scratch]", "runtime.isolate=false"]
+    apart = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.sweep.subdir=${hydra:job.num}"]
+    done = benchmark("--multirun", f"+experiment={names}", *small, *apart)
+    assert done.returncode == 0, done.stderr
+    found = [each["status"] for each in records(tmp_path / "sweep")]
+    assert found == ["completed"] * len(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_job_of_an_experiment_is_valid(name):
+    """All jobs of its sweep at the paper's budget and the first at the others, without a run."""
+    loaded = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
+    budgets = [[f"budget={budget}"] for budget in BUDGETS[::-1]] if "budget" in loaded else [[]]
+    for number, budget in enumerate(budgets):
+        base = [f"+experiment={name}", *budget]
+        params = compose(*base, return_hydra_config=True).hydra.sweeper.get("params") or {}
+        jobs = itertools.product(*(split_sweep(f"{key}={params[key]}") for key in params))
+        for chosen in itertools.islice(jobs, 1 if number else None):
+            config.load(compose(*base, *chosen))
+
+
+def split_sweep(text):
+    """["a=1", "a=2"] of "a=1,2", as Hydra's own sweeper splits it."""
+    parsed = OverridesParser.create().parse_override(text)
+    if not parsed.is_sweep_override():
+        return [text]
+    return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()]
 
 
 def test_every_key_is_commented():
@@ -65,12 +103,7 @@ def test_every_key_is_commented():
         and "#" not in line
         and not before.startswith("#")
     ]
-    derived = (
-        "fomaml",
-        "joint",
-        "maml",
-        "reptile_sine",
-    )  # their keys are commented in reptile.yaml
+    derived = ("fomaml", "joint", "maml", "reptile_sine")  # commented in reptile.yaml
     assert [line for line in bare if not any(name in line for name in derived)] == []
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from benchmark import config
 from tasks.checks import ConfigError
@@ -414,3 +415,36 @@ def test_small_settings_that_fit_together_load(data):
     assert loaded.task.ways == ways
     assert loaded.evaluation.shots == [shots]
     assert loaded.algorithm.inner_learning_rate == values["algorithm.inner_learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("formula", "weights"),
+    [
+        ("g1", [1]),
+        ("g3", [0, 0, 1]),
+        ("g1+g3", [1, 0, 1]),
+        ("mean(g1+g2)", [0.5, 0.5]),
+        ("mean(g2+g4)", [0, 0.5, 0, 0.5]),
+    ],
+)
+def test_a_formula_says_which_inner_gradients_enter_the_update(formula, weights):
+    chosen = settings("+experiment=combinations", f"algorithm.name='{formula}'").algorithm
+    assert chosen.weights() == weights
+    assert chosen.inner_steps == len(weights)
+
+
+@pytest.mark.parametrize("formula", ["g0", "g1+", "mean(g1", "g1)", "reptile"])
+def test_an_impossible_formula_is_refused(formula):
+    with pytest.raises(InterpolationResolutionError, match=r"algorithm\.name=.*: must be like g2"):
+        compose("+experiment=combinations", f"algorithm.name='{formula}'").algorithm.step_weights  # noqa: B018
+
+
+def test_a_budget_is_no_part_of_a_run_beyond_its_values():
+    short = compose("+experiment=sine", "budget=short")
+    by_hand = compose("+experiment=sine", "algorithm.meta_iterations=3000")
+    assert config.fingerprint(config_dict(short)) == config.fingerprint(config_dict(by_hand))
+    assert settings("+experiment=sine", "budget=short").algorithm.meta_iterations == 3000
+
+
+def config_dict(cfg):
+    return OmegaConf.to_container(cfg, resolve=True)

@@ -157,6 +157,16 @@ def test_convolutions_start_as_glorot_and_normalisation_as_the_identity(paper):
         np.testing.assert_allclose(values.std(), limit / np.sqrt(3), rtol=0.06)
 
 
+def test_dense_layers_may_start_as_pytorchs_do():
+    network = build_network(settings("task=sinusoid"))
+    for inputs, values in zip(
+        [1, 1, 64, 64, 64, 64], network.unflatten(network.initial), strict=True
+    ):
+        limit = 1 / np.sqrt(inputs)
+        assert 0.5 * limit < np.abs(values).max() <= limit
+    assert not np.array_equal(*[v.numpy().ravel() for v in network.unflatten(network.initial)[:2]])
+
+
 def test_a_model_with_moving_averages_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(name="averages")])
     names = r"\S*averages/moving_mean, \S*averages/moving_variance"

@@ -9,7 +9,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from omegaconf import DictConfig
 
-from benchmark import config, naming
+from benchmark import config, resolvers
 from tasks.base import Task
 from tasks.episode import Episode
 from tasks.images import ImageSet
@@ -37,11 +37,11 @@ TRAINED = (
 )
 
 
-def compose(*overrides: str) -> DictConfig:
+def compose(*overrides: str, return_hydra_config: bool = False) -> DictConfig:
     """conf/config.yaml as `python -m benchmark OVERRIDES` would see it."""
-    naming.register()
+    resolvers.register()
     with initialize_config_module("conf", version_base="1.3"):
-        return hydra_compose("config", list(overrides))
+        return hydra_compose("config", list(overrides), return_hydra_config=return_hydra_config)
 
 
 @cache

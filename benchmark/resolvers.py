@@ -1,0 +1,48 @@
+"""What a yaml under conf/ may compute, as ${name:arguments} (OmegaConf's resolvers)."""
+
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.naming import run_name, sweep_name
+from tasks.checks import ConfigError, require
+
+BUDGETS = ("smoke", "short", "paper")
+
+
+def by_budget(smoke: Any, short: Any, paper: Any, *, _root_: DictConfig) -> Any:
+    """The value for the experiment's `budget`: seconds, minutes, or the paper's own."""
+    budget = OmegaConf.select(_root_, "budget")
+    require(budget in BUDGETS, "budget", budget, f"one of {', '.join(BUDGETS)}")
+    return dict(zip(BUDGETS, (smoke, short, paper), strict=True))[budget]
+
+
+def step_weights(formula: str) -> list[float]:
+    """Weights of the inner gradients in the outer update: [0, 1] of "g2", [1, 1] of "g1+g2".
+
+    "mean(...)" divides by the number of gradients: [0.5, 0.5] of "mean(g1+g2)" (paper, figure 3).
+    """
+    match = re.fullmatch(r"(mean\()?(g[1-9]\d*(?:\+g[1-9]\d*)*)(\))?", str(formula))
+    if match is None or bool(match[1]) != bool(match[3]):
+        raise ConfigError(f"algorithm.name={formula}: must be like g2, g1+g2 or mean(g1+g2)")
+    steps = [int(term[1:]) for term in match[2].split("+")]
+    weight = 1 / len(steps) if match[1] else 1.0
+    return [weight if step in steps else 0.0 for step in range(1, max(steps) + 1)]
+
+
+def multiply(a: int, b: int) -> int:
+    """The product."""
+    return a * b
+
+
+def divide(a: int, b: int) -> int:
+    """The whole part of the quotient."""
+    return a // b
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf."""
+    for resolver in (run_name, sweep_name, by_budget, step_weights, multiply, divide):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    OmegaConf.register_new_resolver("length", len, replace=True)
