@@ -82,8 +82,8 @@ class MLP(Model):
         require(positive, "model.hidden", self.hidden, "a list of widths of at least 1")
         known = ("relu", "tanh", "gelu", "sigmoid")
         require(self.activation in known, "model.activation", self.activation, f"one of {known}")
-        known = ("glorot", "fan_in")
-        require(self.initializer in known, "model.initializer", self.initializer, f"one of {known}")
+        rule, starts = "glorot or fan_in", ("glorot", "fan_in")
+        require(self.initializer in starts, "model.initializer", self.initializer, rule)
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
         import keras

@@ -1,7 +1,8 @@
 """`python -m results.readme`: remake the README's tables and figures from the committed records.
 
 A table stands between `<!-- results ARGUMENTS -->` and `<!-- end -->`: the output of
-`python -m results ARGUMENTS --format markdown`, so the marker itself is the command behind it.
+`python -m results ARGUMENTS --format markdown`, so the marker itself is the command behind it;
+or between `<!-- csv FILE -->` and `<!-- end -->`: the columns of a CSV, what never varies below.
 A picture stands below `<!-- figure NAME DIR -->`: the figure NAME of the records in DIR.
 """
 
@@ -12,12 +13,15 @@ import shlex
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from results import figures, records
 from results.__main__ import main as results_main
 
 PROJECT = Path(__file__).parent.parent
 README = PROJECT / "README.md"
 TABLE = re.compile(r"(<!-- results (?P<arguments>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+CSV = re.compile(r"(<!-- csv (?P<file>\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FIGURE = re.compile(r"<!-- figure (?P<name>\S+) (?P<records>\S+) -->\n!\[.*?\]\((?P<file>\S+)\)")
 
 
@@ -33,7 +37,21 @@ def regenerated(text: str) -> str:
             raise SystemExit(f"{README.name}: `results {match['arguments']}` failed: {status}")
         return f"{match[1]}{shown.getvalue().strip()}\n{match[3]}"
 
-    return TABLE.sub(block, text)
+    return CSV.sub(
+        lambda m: f"{m[1]}{csv_table(PROJECT / m['file'])}\n{m[3]}", TABLE.sub(block, text)
+    )
+
+
+def csv_table(file: Path) -> str:
+    """A CSV as Markdown, numbers with three digits; columns of one value become a line below."""
+    frame = pd.read_csv(file)
+    constant = [column for column in frame if frame[column].nunique(dropna=False) == 1]
+    below = "; ".join(f"{column} {frame[column].iloc[0]}" for column in constant)
+    shown = frame.drop(columns=constant).fillna("")
+    numbers = shown.select_dtypes("number").columns
+    shown[numbers] = shown[numbers].map(lambda number: f"{number:.3g}")
+    table = shown.to_markdown(index=False, disable_numparse=True)
+    return f"{table}\n\n{below.capitalize()}." if below else table
 
 
 def draw_figures(text: str, project: Path) -> list[Path]:

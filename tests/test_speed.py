@@ -1,0 +1,56 @@
+"""The speed program's parts: its arithmetic by hand, its loops for real."""
+
+import pytest
+
+from benchmark import kernels, speed
+from tests.command import python
+from tests.toy import settings
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return settings("task=glyphs").model.build((28, 28, 1), 5)
+
+
+def test_the_arithmetic_of_a_meta_iteration_is_counted_by_hand(paper):
+    """Multiplications: 14^2 x 9 x 64, 7^2 x 576 x 64, 4^2 x 576 x 64, 2^2 x 576 x 64, 256 x 5."""
+    by_hand = [(196, 9, 64), (49, 576, 64), (16, 576, 64), (4, 576, 64), (1, 256, 5)]
+    assert speed.products(paper) == by_hand
+    first = 2 * 196 * 9 * 64
+    forward = first + 2 * (49 + 16 + 4) * 576 * 64 + 2 * 256 * 5
+    assert speed.gigaflops(paper, 250) == pytest.approx(250 * (3 * forward - first) / 1e9)
+    assert speed.gigaflops(paper, 250) == pytest.approx(3.93, abs=0.01)
+
+
+def test_a_measurement_is_the_median_after_a_warm_up():
+    values = iter([99.0, 5.0, 1.0, 3.0, 2.0, 4.0])
+    found = speed.timed("what", "ms", lambda: next(values))
+    assert (found.value, found.spread) == (3.0, pytest.approx(4 / 3))
+
+
+def test_each_loop_runs():
+    chosen = settings("algorithm.inner_steps=2", "algorithm.meta_batch=1")
+    assert speed.sgemm_rate(size=64, repeats=2)() > 0
+    assert speed.products_time(chosen, 2)() > 0
+    assert speed.engine(chosen, 2)() > 0
+    assert speed.evaluation(settings("evaluation.shots=[1]", "evaluation.steps=[2]"), 2)() > 0
+    for graph_a_step in (False, True):
+        assert speed.tutorial_loop(chosen, graph_a_step, 1)() > 0
+
+
+def test_a_profiled_operation_is_named_without_the_loops_around_it():
+    inside = (
+        "while/body/_1/while/map/while/body/_75/gradient_tape/while/conv2d/convolution/Conv:_Mkl"
+    )
+    assert kernels.split_name(inside) == ("backward conv2d/convolution/Conv", "Mkl")
+    assert kernels.split_name("while/body/_1/Mean:Mean") == ("Mean", "Mean")
+
+
+def test_the_profile_accounts_for_the_time_of_a_step():
+    done = python("-m", "benchmark.kernels", "model=mlp", "algorithm.meta_batch=1")
+    assert done.returncode == 0, done.stderr
+    _, _, everything, *rest = done.stdout.splitlines()
+    assert everything.split()[0] == "everything"
+    times = [float(line.split()[-1]) for line in rest]
+    assert 0.2 < sum(times) / float(everything.split()[-1]) < 1
+    assert "MatMul" in done.stdout
