@@ -252,10 +252,20 @@ class FirstOrder(Algorithm):
         for_episode, for_batches = split_seed(seed, 2)
         episode = distribution.sample("train", for_episode, task.ways, task.train_shots, 0)
         order = self.order(task, for_batches)
-        support = episode.support_x, episode.support_y
+        return self.propose(inner, learner, episode.support_x, episode.support_y, order)
+
+    def propose(
+        self,
+        inner: "InnerLoop",
+        learner: "Learner",
+        support_x: "tf.Tensor",
+        support_y: "tf.Tensor",
+        order: "tf.Tensor",
+    ) -> tuple["tf.Tensor", "Learner"]:
+        """What `learn_task` returns, from the mini-batches order [inner_steps, inner_batch]."""
         displacement, start = 0.0, learner
         for first, last, weight in runs_of_equal(self.weights()):
-            after = inner.adapt(start, *support, order[first:last])
+            after = inner.adapt(start, support_x, support_y, order[first:last])
             if weight:
                 displacement += weight * (after.params - start.params)
             start = after
@@ -308,9 +318,6 @@ class MAML(Algorithm):
         task: Task,
         seed: "tf.Tensor",
     ) -> tuple["tf.Tensor", "Learner"]:
-        import tensorflow as tf
-
-        from benchmark.optimizers import sgd_update
         from tasks.sampling import batch_order, split_seed
 
         for_episode, for_batches = split_seed(seed, 2)
@@ -319,11 +326,32 @@ class MAML(Algorithm):
         )
         size = task.ways * task.train_shots
         order = batch_order(for_batches, size, self.inner_steps, self.inner_batch, self.replacement)
+        x, y, query_x, query_y = episode
+        return self.propose(inner, learner, x, y, order, query_x, query_y)
+
+    def propose(
+        self,
+        inner: "InnerLoop",
+        learner: "Learner",
+        support_x: "tf.Tensor",
+        support_y: "tf.Tensor",
+        order: "tf.Tensor",
+        query_x: "tf.Tensor",
+        query_y: "tf.Tensor",
+    ) -> tuple["tf.Tensor", "Learner"]:
+        """What `learn_task` returns, from the mini-batches order [inner_steps, inner_batch].
+
+        The displacement is minus the gradient of the loss on the query set.
+        """
+        import tensorflow as tf
+
+        from benchmark.optimizers import sgd_update
+
         with tf.GradientTape() as tape:
             tape.watch(learner.params)
             params = learner.params
             for rows in tf.unstack(order):
-                x, y = tf.gather(episode.support_x, rows), tf.gather(episode.support_y, rows)
+                x, y = tf.gather(support_x, rows), tf.gather(support_y, rows)
                 params = sgd_update(params, inner.gradient(params, x, y), self.inner_learning_rate)
-            loss = inner.loss(params, episode.query_x, episode.query_y)
+            loss = inner.loss(params, query_x, query_y)
         return -tape.gradient(loss, learner.params), learner

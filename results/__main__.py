@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from results import comparison, figures, records, report, tables
+from results import comparison, figures, findings, records, report, tables
 from results.grouping import BadOption, narrow, resolve_key
 
 Result = TypeVar("Result")
@@ -34,10 +34,11 @@ examples
   python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
   python -m results outputs --where transductive=false --format latex --output table.tex
   python -m results outputs --compare reptile fomaml
+  python -m results outputs/combinations --findings
   python -m results outputs --figures figures --report report.html
 
 exit status
-  0 done   1 no completed evaluation was found   2 an option is wrong"""
+  0 done   1 no completed evaluation, or none that a finding needs   2 an option is wrong"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,12 +83,19 @@ def build_parser() -> Parser:
         action="store_true",
         help="compare with the published numbers: difference, verdict, and how budgets differ",
     )
-    add(
+    instead = parser.add_mutually_exclusive_group().add_argument
+    instead(
         "--compare",
         metavar=("A", "B"),
         nargs=2,
         help="print A minus B on the same episodes instead; A and B are methods, or conditions "
         "such as meta_iterations=1000 (several joined by ';')",
+    )
+    instead(
+        "--findings",
+        action="store_true",
+        help="print instead which of the paper's qualitative findings hold in these records, with "
+        "the differences and intervals that decide it",
     )
     add(
         "--format",
@@ -122,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = _checked(options, found, parser)
         _say(f"note: {note}" for note in found.notes)
-        _write(options, found, parser)
+        return _write(options, found, parser)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -148,13 +156,16 @@ def _or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Resu
         parser.error(f"argument {option}: {error}")
 
 
-def _write(options: argparse.Namespace, found: records.Records, parser: Parser) -> None:
-    """Everything that was asked for: the table, then figures and report."""
+def _write(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
+    """Everything that was asked for: the table, then figures and report; the exit status."""
+    status = 0
     made = tables.accuracy_tables(
         found, options.rows, options.columns, options.published or options.report is not None
     )
     if options.compare:
         _emit(options, _or_error(parser, "--compare", partial(_compared, options, found)))
+    elif options.findings:
+        status = _emit_findings(options, found)
     elif made:
         shown = made if options.published else [table.without_comparison() for table in made]
         _emit(
@@ -173,6 +184,7 @@ def _write(options: argparse.Namespace, found: records.Records, parser: Parser) 
     if options.report:
         report.write_report(found, made, options.report, options.directories)
         _say([f"wrote {options.report}"])
+    return status
 
 
 def _compared(options: argparse.Namespace, found: records.Records) -> str | bytes:
@@ -182,6 +194,16 @@ def _compared(options: argparse.Namespace, found: records.Records) -> str | byte
     if table.empty:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
     return tables.render_paired(table, options.compare, options.format)
+
+
+def _emit_findings(options: argparse.Namespace, found: records.Records) -> int:
+    """Print the findings that have records; 1 where none has."""
+    outcomes = [o for o in findings.check(found) if o.verdict != "no records"]
+    if not outcomes:
+        _say([f"no finding has its records in {', '.join(options.directories)}"])
+        return 1
+    _emit(options, findings.render(outcomes, options.format))
+    return 0
 
 
 def _emit(options: argparse.Namespace, content: str | bytes) -> None:

@@ -155,7 +155,7 @@ def _differences(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame
     lines, problems = [], []
     for values, group in pairs.groupby(list(keys), dropna=False, sort=True):
         try:
-            first, second = _common_episodes(group)
+            first, second = common_episodes(group)
             estimate = statistics.paired_difference(first, second)
         except ValueError as error:
             problems.append(str(error))
@@ -175,7 +175,7 @@ def _differences(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame
     return pd.DataFrame(lines), problems
 
 
-def _common_episodes(group: pd.DataFrame) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def common_episodes(group: pd.DataFrame) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Scores [episodes] of each seed, of both sides, cut to the episodes they share.
 
     Raises:

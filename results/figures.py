@@ -1,11 +1,12 @@
 """Figures of records. Each takes a DataFrame and an optional axes, draws, and returns the axes.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; lines differ in
-marker too, so that a copy in grey stays readable. Every curve carries its 95 % interval as a band
-(over seeds where there are several, else over episodes: `grouping.summarise`).
+marker or dashes too, so that a copy in grey stays readable. Every curve carries its 95 % interval
+as a band (over seeds where there are several, else over episodes: `grouping.summarise`).
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,23 @@ from matplotlib.patches import Rectangle
 
 from results import predictions, records
 from results.grouping import baselines_last, row_keys, show_value, summarise
-from results.labels import column_label, counted, method_name, row_label
+from results.labels import (
+    column_label,
+    combination,
+    counted,
+    method_name,
+    row_label,
+    tail_names,
+)
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv<>"
+DASHES = ("-", "--", ":")
+KINDS = ("last", "sum", "mean")
 RIGHT, WRONG = "#0072B2", "#D55E00"
 FORMATS = ("svg", "pdf", "png")
 MOST_CURVES = 14
+MOST_BARS = 24
 MOST_EPISODES = 4
 QUERY_PITCH = 1.35  # from query to query on an episode's sheet, in images: room for the text below
 
@@ -113,19 +124,17 @@ def over_grid(
 def _curves(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
     """One line with its band for each configuration; level lines where `x` is missing."""
     ax = ax or new_axes()
+    frame = _with_tails(frame)
     usual = ("method", "ways", "shots", "transductive")
     lines = [key for key in usual if key in frame and key != x]
     lines = _telling(frame, [*lines, *row_keys(frame, [x, *lines])])
     cells = summarise(frame, [x, *lines])
     groups = list(cells.groupby(lines, dropna=False)) if lines else [((), cells)]
-    groups.sort(
-        key=lambda group: (
-            group[1]["method"].iloc[0] in records.BASELINES if "method" in lines else False
-        )
-    )
-    for number, (values, line) in enumerate(groups[:MOST_CURVES]):
-        label = row_label(dict(zip(lines, values, strict=True)))
-        _curve(ax, line.sort_values(x), x, label, number)
+    if "method" in lines:
+        groups.sort(key=lambda group: _rank(group[1]["method"].iloc[0]))
+    keys = [dict(zip(lines, values, strict=True)) for values, _ in groups[:MOST_CURVES]]
+    for (_, line), key, look in zip(groups, keys, _looks(keys), strict=False):
+        _curve(ax, line.sort_values(x), x, row_label(key), look)
     if len(groups) > MOST_CURVES:
         ax.set_title(f"the first {MOST_CURVES} of {len(groups)} curves; --where chooses", size=9)
     if x != "iteration":
@@ -144,18 +153,65 @@ def _telling(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if frame[key].nunique(dropna=False) > 1]
 
 
-def _curve(ax: Axes, line: pd.DataFrame, x: str, label: str, number: int) -> None:
-    color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-    dashes = "-" if number < len(PALETTE) else "--"
+def _with_tails(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows named by their tail where some hold one back; its size then follows from the batch."""
+    tail = "algorithm.tail_shots"
+    if tail not in frame or not frame[tail].gt(0).any():
+        return frame
+    return frame.assign(method=tail_names(frame)).drop(columns=tail)
+
+
+def _rank(method: Any) -> tuple[bool, int, int]:
+    """Gradient combinations by their number of steps, then by kind; baselines last."""
+    combined = combination(method)
+    steps, kind = (combined.steps, KINDS.index(combined.kind)) if combined else (0, 0)
+    return method in records.BASELINES, steps, kind
+
+
+def _looks(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Colour, marker and dashes of each line, told by its keys.
+
+    Gradient combinations share colour and marker by their number of steps, and dashes by their
+    kind; cycling and replacement differ in dashes alone. Otherwise each line has its own.
+    """
+    told: list[tuple[Any, Any]] = [_relatives(line) for line in lines]
+    most = [len(set(values)) for values in zip(*told, strict=True)]
+    if len(set(told)) < len(lines) or most[0] > len(PALETTE) or most[1] > len(DASHES):
+        told = [(number, number // len(PALETTE)) for number in range(len(lines))]
+    family, variant = ([*dict.fromkeys(values)].index for values in zip(*told, strict=True))
+    return [
+        {
+            "color": PALETTE[family(f) % len(PALETTE)],
+            "marker": MARKERS[family(f) % len(MARKERS)],
+            "linestyle": DASHES[variant(v) % len(DASHES)],
+        }
+        for f, v in told
+    ]
+
+
+def _relatives(line: dict[str, Any]) -> tuple[str, tuple[str, str]]:
+    """(family, variant) of a line: what its colour and marker, and what its dashes tell."""
+    drawn = show_value(line.get("algorithm.replacement"))
+    family = {key: value for key, value in line.items() if key != "algorithm.replacement"}
+    if combined := combination(line.get("method")):
+        family["method"] = combined.steps
+    return row_label(family), (combined.kind if combined else KINDS[0], drawn)
+
+
+def _curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str, Any]) -> None:
     scale = _scale(line)
     mean, width = (scale * line[key].to_numpy(float) for key in ("mean", "ci95"))
     if line[x].isna().all():
-        ax.axhline(mean[0], color=color, linestyle=":", label=label)
-        ax.axhspan(mean[0] - width[0], mean[0] + width[0], color=color, alpha=0.12, linewidth=0)
+        ax.axhline(mean[0], color=look["color"], linestyle=":", label=label)
+        ax.axhspan(
+            mean[0] - width[0], mean[0] + width[0], color=look["color"], alpha=0.12, linewidth=0
+        )
         return
     position = line[x].to_numpy(float)
-    ax.plot(position, mean, dashes, color=color, marker=marker, markersize=4, label=label)
-    ax.fill_between(position, mean - width, mean + width, color=color, alpha=0.2, linewidth=0)
+    ax.plot(position, mean, markersize=4, markevery=1 + len(mean) // 25, label=label, **look)
+    ax.fill_between(
+        position, mean - width, mean + width, color=look["color"], alpha=0.2, linewidth=0
+    )
 
 
 def _legend_below(ax: Axes) -> None:
@@ -249,11 +305,17 @@ def bars(
         by: columns whose combinations are the bars; what else varies is added.
     """
     keys = list(by)
+    evaluations = _with_tails(evaluations)
     keys = _telling(evaluations, [*keys, *row_keys(evaluations, keys)]) or keys[:1]
     cells = baselines_last(summarise(evaluations, keys), keys)
+    if "method" in keys:
+        cells = cells.sort_values(
+            "method", key=lambda names: names.map(_rank), kind="stable", ignore_index=True
+        )
     ax = ax or new_axes(6.4, 1.0 + 0.34 * len(cells))
     scale = _scale(cells)
-    colors = [PALETTE[i % len(PALETTE)] for i in pd.factorize(cells[keys[0]])[0]]
+    families = [getattr(combination(value), "steps", show_value(value)) for value in cells[keys[0]]]
+    colors = [PALETTE[i % len(PALETTE)] for i in pd.factorize(np.array(families, object))[0]]
     ax.barh(
         cells.index,
         scale * cells["mean"].astype(float),
@@ -448,6 +510,7 @@ def _prediction(name: str, episode: predictions.Episode) -> tuple[str, Axes] | N
 def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
     """Figures of the evaluations of one metric and number of ways."""
     made: dict[str, tuple[str, Axes]] = {}
+    rows = _with_tails(rows)
     if rows["steps"].nunique() > 1:
         made["steps"] = ("score against adaptation steps.", against_steps(rows))
     keys = row_keys(rows, ["shots", "transductive", "steps"])
@@ -459,7 +522,8 @@ def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
         and rows[key].nunique() > 1
     ]
     if swept:
-        x = max(swept, key=lambda key: rows[key].nunique())
+        # What many methods are swept over, not what one needs to go along (more training shots).
+        x = max(swept, key=lambda key: rows.groupby("method")[key].nunique().sum())
         made["grid"] = (f"score over {_axis_name(x)}.", over_grid(rows, x))
         made |= _heat_maps(rows, x)
     trained = rows.loc[~rows["method"].isin(records.BASELINES), "method"]
@@ -470,10 +534,12 @@ def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
             & (rows["steps"].isna() | (rows["steps"] == rows["steps"].max()))
         ]
         plain = fewest[~fewest["transductive"].fillna(False).astype(bool)]
-        made["methods"] = (
-            f"methods and settings side by side, {shots}-shot.",
-            bars(plain if len(plain) else fewest, ("method",)),
-        )
+        shown = plain if len(plain) else fewest
+        if len(shown[["method", *keys]].drop_duplicates()) <= MOST_BARS:
+            made["methods"] = (
+                f"methods and settings side by side, {shots}-shot.",
+                bars(shown, ("method",)),
+            )
     return made
 
 
@@ -485,7 +551,8 @@ def _heat_maps(rows: pd.DataFrame, y: str) -> dict[str, tuple[str, Axes]]:
         both_vary = group["shots"].nunique() > 1 and group[y].nunique() > 1
         if both_vary and not row_keys(group, ["shots", y]):
             kind = "transductive" if transductive == "true" else "non-transductive"
-            made[f"heat_map_{method}_{kind}"] = (
+            name = re.sub(r"[^\w+-]+", "_", method)
+            made[f"heat_map_{name}_{kind}"] = (
                 f"{method_name(method)}, {kind}: score over {_axis_name(y)} and shots.",
                 heat_map(group, "shots", y),
             )

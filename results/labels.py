@@ -1,7 +1,8 @@
 """How methods, protocols and settings are called in tables and figures."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +21,43 @@ METHOD_NAMES = {
 def method_name(method: Any) -> str:
     """'Reptile' for 'reptile'; an unknown method keeps its name."""
     return METHOD_NAMES.get(method, show_value(method))
+
+
+def tail_names(frame: pd.DataFrame) -> pd.Series:
+    """The method of each row, with where the last inner batch comes from (paper, section 6.3).
+
+    'FOMAML, shared tail' (from the same examples as the others) or 'FOMAML, separate tail' (held
+    back for it) for 'fomaml'; 'Reptile, separate tail'; other methods keep their name.
+    """
+    methods = frame["method"]
+    if "algorithm.tail_shots" not in frame:
+        return methods
+    tail = frame["algorithm.tail_shots"]
+    for kind, rows in [("shared", tail.eq(0) & methods.eq("fomaml")), ("separate", tail.gt(0))]:
+        named = methods.map(lambda method, kind=kind: f"{method_name(method)}, {kind} tail")
+        methods = methods.mask(rows.fillna(False).astype(bool), named)
+    return methods
+
+
+class Combination(NamedTuple):
+    """A combination of inner gradients by its name (paper, figure 3).
+
+    steps: the last gradient in it; kind: 'sum' of several, 'last' alone, or 'mean' of several.
+    """
+
+    steps: int
+    kind: str
+
+
+def combination(method: Any) -> Combination | None:
+    """Combination(3, 'mean') for 'mean(g1+g2+g3)', None for a method that is none."""
+    terms = r"g\d+(?:\+g\d+)*"
+    match = re.fullmatch(rf"mean\(({terms})\)|({terms})", str(method))
+    if match is None:
+        return None
+    steps = [int(term[1:]) for term in (match[1] or match[2]).split("+")]
+    kind = "mean" if match[1] else "sum" if len(steps) > 1 else "last"
+    return Combination(max(steps), kind)
 
 
 def counted(count: int, noun: str) -> str:
@@ -53,11 +91,18 @@ def row_label(values: Mapping[str, Any]) -> str:
     if protocol:
         words.append(column_label(protocol).replace("all", "non-transductive"))
     words += [
-        f"{short_key(key, list(values))} {show_value(value)}"
+        _setting(key, value, list(values))
         for key, value in values.items()
         if key not in protocol and key != "method" and not pd.isna(value)
     ]
     return ", ".join(words)
+
+
+def _setting(key: str, value: Any, keys: Sequence[str]) -> str:
+    """'inner_steps 5', or a word of its own."""
+    if key == "algorithm.replacement":
+        return "replacement" if value else "cycling"
+    return f"{short_key(key, keys)} {show_value(value)}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:

@@ -94,6 +94,87 @@ def test_bars_of_gradient_combinations(tmp_path):
     assert ax.get_xlabel() == "accuracy (%), 95 % interval over episodes"
 
 
+COMBINATIONS = [
+    *("g1", "g2", "g1+g2", "mean(g1+g2)", "g3", "g1+g2+g3", "mean(g1+g2+g3)"),
+    *("g4", "g1+g2+g3+g4", "mean(g1+g2+g3+g4)"),
+]
+
+
+def test_combinations_share_colour_by_steps_and_dashes_by_kind(tmp_path):
+    for name in COMBINATIONS:
+        fake.write(tmp_path / name, fake.record({"algorithm.name": name}))
+    found = records.read_records([tmp_path])
+    ax = figures.learning_curves(found.curves)
+    assert ax.get_legend_handles_labels()[1] == COMBINATIONS
+    looks = {drawn.get_label(): drawn for drawn in ax.get_lines()}
+    for same in (["g3", "g1+g2+g3", "mean(g1+g2+g3)"], ["g4", "mean(g1+g2+g3+g4)"]):
+        assert len({(looks[n].get_color(), looks[n].get_marker()) for n in same}) == 1
+    dashes = {name: looks[name].get_linestyle() for name in COMBINATIONS}
+    assert (dashes["g2"], dashes["g1+g2"], dashes["mean(g1+g2)"]) == ("-", "--", ":")
+    in_grey = {(drawn.get_marker(), drawn.get_linestyle()) for drawn in looks.values()}
+    assert len(in_grey) == len(COMBINATIONS)
+
+
+def test_bars_of_combinations_stand_by_steps_with_baselines_last(tmp_path):
+    for name in COMBINATIONS:
+        rows = [fake.evaluation(5, False, 0.5)]
+        near = [fake.evaluation(5, False, 0.5, method="nearest_neighbour")]
+        fake.write(
+            tmp_path / name,
+            fake.record({"algorithm.name": name}, evaluations=rows, baselines=near),
+        )
+    ax = figures.bars(records.read_records([tmp_path]).completed, ["method"])
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == [*COMBINATIONS, "nearest neighbour (pixels)"]
+    colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
+    assert len(set(colors[4:7])) == 1 and len(set(colors)) == 5
+
+
+def overlap(directory, key, values):
+    """A sweep of section 6.3: Reptile and both kinds of FOMAML, cycling and with replacement."""
+    for name, separate in [("reptile", False), ("fomaml", False), ("fomaml", True)]:
+        for replacement, value in itertools.product([False, True], values):
+            settings = {
+                "algorithm.name": name,
+                "algorithm.replacement": replacement,
+                "algorithm.inner_batch": 25,
+                f"algorithm.{key}": value,
+            }
+            tail = settings["algorithm.inner_batch"] // 5 if separate else 0
+            settings |= {"algorithm.tail_shots": tail, "task.train_shots": 20 + tail}
+            row = fake.evaluation(5, False, 0.5 + value / 1000)
+            document = fake.record(settings, evaluations=[row], baselines=[], learning_curve=[])
+            fake.write(directory / f"{name}{tail}{replacement}{value}", document)
+    return records.read_records([directory])
+
+
+@pytest.mark.parametrize(
+    ("key", "values"), [("inner_steps", [2, 3, 4, 5, 6, 8]), ("inner_batch", [10, 20, 25, 30, 50])]
+)
+def test_an_overlap_sweep_is_a_line_for_each_method_tail_and_way_to_draw(tmp_path, key, values):
+    made = figures.all_figures(overlap(tmp_path, key, values))
+    assert list(made) == ["grid"]
+    caption, ax = made["grid"]
+    assert caption == f"5-way: score over {key.replace('_', ' ')}."
+    assert ax.get_legend_handles_labels()[1] == [
+        f"{method}, {drawn}"
+        for method in ("FOMAML, separate tail", "FOMAML, shared tail", "Reptile")
+        for drawn in ("cycling", "replacement")
+    ]
+    for drawn in ax.get_lines():
+        assert drawn.get_xdata() == pytest.approx(values)
+        assert (drawn.get_linestyle() == "--") == ("replacement" in drawn.get_label())
+    assert len({drawn.get_color() for drawn in ax.get_lines()}) == 3
+
+
+def test_as_many_lines_as_a_figure_takes_all_differ(tmp_path):
+    for number in range(figures.MOST_CURVES):
+        fake.write(tmp_path / str(number), fake.record({"algorithm.name": f"m{number}"}))
+    ax = figures.learning_curves(records.read_records([tmp_path]).curves)
+    looks = {(drawn.get_marker(), drawn.get_linestyle()) for drawn in ax.get_lines()}
+    assert len(looks) == figures.MOST_CURVES
+
+
 def sine_points():
     x = np.linspace(-5, 5, 50)
     parts = [

@@ -141,6 +141,57 @@ def test_a_comparison_without_scores_is_refused(tmp_path, capsys):
     assert "argument --compare: no pair of evaluations has its scores" in capsys.readouterr().err
 
 
+@pytest.fixture
+def combinations(tmp_path):
+    for name, accuracy in [("g1", 0.4), ("g2", 0.7), ("g1+g2", 0.65)]:
+        overrides = {"algorithm.name": name, "algorithm.inner_optimizer": "sgd"}
+        rows = [fake.evaluation(5, False, accuracy)]
+        fake.write(tmp_path / name, fake.record(overrides, evaluations=rows, baselines=[]))
+    return tmp_path
+
+
+def test_findings_are_printed_instead_where_they_have_records(combinations, capsys):
+    assert main([str(combinations), "--findings"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["finding", "setting", "verdict", "evidence"]
+    assert "g2 70.00 against g1+g2 65.00: +5.00 ± 2.40" in out and "undecided" in out
+    assert "transduction" not in out and "no records" not in out
+    assert out.splitlines()[-1] == "another seed may give another difference."
+
+
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ("markdown", "[section 6.2, figure 3]. | omniglot, 2000 meta-iterations | held"),
+        ("latex", r": +5.00 $\pm$ 2.40 "),
+        ("csv", '"section 6.2, figure 3","omniglot, 2000 meta-iterations",held,g2,g1+g2,'),
+    ],
+)
+def test_findings_in_every_format(combinations, capsys, style, line):
+    assert main([str(combinations), "--findings", "--format", style]) == 0
+    assert line in " ".join(capsys.readouterr().out.split())
+    file = combinations / f"table.{style}"
+    assert main([str(combinations), "--findings", "--format", style, "--output", str(file)]) == 0
+    assert line in " ".join(file.read_text().split())
+
+
+def test_findings_as_parquet_hold_numbers(combinations):
+    file = combinations / "findings.parquet"
+    arguments = ["--findings", "--format", "parquet", "--output", str(file)]
+    assert main([str(combinations), *arguments]) == 0
+    lines = pd.read_parquet(file)
+    differences = lines.loc[lines["first"] == "g2", "difference"].round(2)
+    assert list(differences) == [0.3, 0.05]
+
+
+def test_findings_without_records_are_an_error(tmp_path, capsys):
+    fake.write(tmp_path, fake.record({"task.name": "glyphs"}))
+    assert main([str(tmp_path), "--findings"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"no finding has its records in {tmp_path}\n"
+
+
 def test_a_directory_without_records_is_named_and_the_rest_goes_on(runs, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main([str(tmp_path / "empty"), str(runs)]) == 0
@@ -197,6 +248,10 @@ def test_a_running_job_can_be_plotted(tmp_path, capsys):
             "markdown, latex, parquet)",
         ),
         (["--format", "parquet"], "argument --format: parquet is binary and needs --output FILE"),
+        (
+            ["--findings", "--compare", "reptile", "scratch"],
+            "argument --compare: not allowed with argument --findings",
+        ),
         (
             ["--compare", "reptile", "protonet"],
             "argument --compare: no record has method = "
