@@ -1,5 +1,6 @@
 """The one thing a run leaves: what was asked, what came out, and on what it ran."""
 
+import contextlib
 import csv
 import importlib.metadata
 import io
@@ -7,6 +8,7 @@ import json
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -232,9 +234,13 @@ def processor() -> str:
 
 def memory_peak_mb() -> int | None:
     """Peak resident memory of this process so far, in megabytes; None where unknown (Windows)."""
+    with contextlib.suppress(OSError):  # Linux, where getrusage would include the parent's peak
+        status = Path("/proc/self/status").read_text()
+        if peak := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            return round(int(peak[1]) / 2**10)
     if os.name != "posix":
         return None
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (2**20 if sys.platform == "darwin" else 2**10))

@@ -43,8 +43,10 @@ def start_tensorflow(runtime: Runtime) -> None:
     Raises ConfigError where an earlier job of this process started it with others.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # information; warnings and errors show
-    # Else oneDNN plans each convolution's filter gradient anew at every call: 0.1 ms on a CPU.
+    # Convolutions on a CPU: keep the plan of a filter gradient instead of making it at every call,
+    # and no allocator whose one lock the cores would wait for (benchmark/PERFORMANCE.md).
     os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     with without_noise():
         import tensorflow as tf
 

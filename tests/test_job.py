@@ -10,6 +10,7 @@ import pytest
 
 from benchmark import record
 from benchmark.progress import Bar, Interruption
+from tests.command import python
 from tests.forks import SINE, Ended, Fault, Forks, numbers
 
 OUTPUTS = [
@@ -245,3 +246,14 @@ def test_nothing_that_stands_in_a_record_can_break_its_reader(tmp_path):
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         record.write(tmp_path, {"value": float("nan")})
     assert record.read(tmp_path) == {"status": "running"}
+
+
+def test_peak_memory_is_this_process_own_and_not_its_parents():
+    ask = "import benchmark.record as r; print(r.memory_peak_mb())"
+    fat = (
+        "import subprocess, sys\n"
+        "ballast = bytes(400 << 20) + b'1'\n"
+        f"subprocess.run([sys.executable, '-c', {ask!r}], check=True)\n{ask}"
+    )
+    child, parent = map(int, python("-c", fat).stdout.split())
+    assert child < 300 and parent > 400
