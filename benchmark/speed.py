@@ -246,7 +246,7 @@ def tutorial_loop(chosen: Settings, graph_a_step: bool, iterations: int) -> Call
 
 
 def growth() -> list[Measurement]:
-    """Milliseconds a meta-iteration as one setting grows; the note says how linear that is."""
+    """How linear the time of a meta-iteration is in each setting; the note holds the curve."""
     rows = []
     sweeps = {
         "meta_batch": (1, 2, 5, 10),
@@ -254,14 +254,14 @@ def growth() -> list[Measurement]:
         "inner_batch": (5, 10, 20, 40),
     }
     for key, values in sweeps.items():
-        times = []
-        for value in values:
-            chosen = settings(f"algorithm.{key}={value}")
-            found = timed(f"growth: {key}={value}", "ms/meta-iteration", engine(chosen, 10))
-            times.append(found.value)
-            rows.append(found)
-        fit = np.corrcoef(values, times)[0, 1] ** 2
-        rows[-1] = replace(rows[-1], note=f"R2 of a straight line {fit:.4f}")
+        what = f"growth: {key} = {', '.join(map(str, values))}"
+        times = [
+            timed(what, "ms", engine(settings(f"algorithm.{key}={value}"), 10)).value
+            for value in values
+        ]
+        fit = float(np.corrcoef(values, times)[0, 1] ** 2)
+        curve = ", ".join(f"{time:.1f}" for time in times)
+        rows.append(Measurement(what, fit, "R2 of a straight line", note=f"{curve} ms"))
     return rows
 
 
@@ -394,7 +394,7 @@ def main() -> None:
     environment = record.environment()
     machine = f"{environment['device']}, {environment['cores']} cores"
     shown = table.assign(
-        value=table["value"].map("{:.2f}".format), spread=table["spread"].map("{:.0%}".format)
+        value=table["value"].map("{:.4g}".format), spread=table["spread"].map("{:.0%}".format)
     )
     print(f"{machine}; median of {REPEATS}; spread = (max - min) / median")
     print(shown.to_string(index=False))

@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -43,15 +44,20 @@ def regenerated(text: str) -> str:
 
 
 def csv_table(file: Path) -> str:
-    """A CSV as Markdown, numbers with three digits; columns of one value become a line below."""
+    """A CSV as Markdown, numbers with four digits; columns of one value become a line below."""
     frame = pd.read_csv(file)
     constant = [column for column in frame if frame[column].nunique(dropna=False) == 1]
-    below = "; ".join(f"{column} {frame[column].iloc[0]}" for column in constant)
-    shown = frame.drop(columns=constant).fillna("")
-    numbers = shown.select_dtypes("number").columns
-    shown[numbers] = shown[numbers].map(lambda number: f"{number:.3g}")
+    below = "; ".join(f"{column}: {frame[column].iloc[0]}" for column in constant)
+    shown = frame.drop(columns=constant).map(as_text)
     table = shown.to_markdown(index=False, disable_numparse=True)
-    return f"{table}\n\n{below.capitalize()}." if below else table
+    return f"{table}\n\n{below}" if below else table
+
+
+def as_text(cell: Any) -> str:
+    """A cell of a table; nothing where there is no value."""
+    if pd.isna(cell):
+        return ""
+    return f"{cell:.4g}" if isinstance(cell, float) and abs(cell) < 1e4 else str(cell)
 
 
 def draw_figures(text: str, project: Path) -> list[Path]:
