@@ -249,7 +249,7 @@ def test_a_bad_condition_says_what_is_possible(tmp_path, condition, message):
 def test_every_published_number_has_a_source_and_says_what_its_interval_is():
     numbers = comparison.published_numbers()
     assert numbers["source"].notna().all() and numbers["interval"].notna().all()
-    assert numbers["accuracy"].astype(float).between(80, 100).all()
+    assert numbers["accuracy"].astype(float).between(75, 100).all()
     compared = numbers[numbers["comparable"]]
     assert len(compared) == 16
     assert not compared.duplicated(["method", "ways", "shots", "transductive"]).any()
