@@ -1,7 +1,7 @@
 """The outer loop: how the learners adapted to single tasks move the initialisation.
 
 An algorithm is a frozen dataclass whose fields are the keys of its yaml under `conf/algorithm/`.
-To add one, inherit from `Algorithm` and write `learn_task`.
+To add one, inherit from `Algorithm` and write `propose`.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.base import Distribution, Task
 from tasks.checks import require
+from tasks.episode import Episode
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -102,6 +103,25 @@ class Algorithm:
         Returns the displacement [P] that this task proposes for the initialisation, and the
         learner whose optimiser state lives on (its params are not used).
         """
+        from tasks.sampling import split_seed
+
+        for_episode, for_batches = split_seed(seed, 2)
+        episode = distribution.sample(
+            "train", for_episode, task.ways, task.train_shots, self.train_queries
+        )
+        return self.propose(inner, learner, episode, self.order(task, for_batches))
+
+    def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
+        """[inner_steps, inner_batch] int32 rows of the support set (sorted class by class)."""
+        from tasks.sampling import batch_order
+
+        size = task.ways * task.train_shots
+        return batch_order(seed, size, self.inner_steps, self.inner_batch, self.replacement)
+
+    def propose(
+        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
+    ) -> tuple["tf.Tensor", "Learner"]:
+        """What `learn_task` returns, from the mini-batches `order` of the support set."""
         raise NotImplementedError
 
     def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
@@ -224,48 +244,27 @@ class FirstOrder(Algorithm):
         return named[self.step_weights]
 
     def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
-        """[inner_steps, inner_batch] int32 rows of the support set (sorted class by class)."""
+        """As `Algorithm.order`, the last row the tail where there is one."""
+        if not self.tail_shots:
+            return super().order(task, seed)
         import tensorflow as tf
 
         from tasks.sampling import batch_order
 
         ways, shots, tail = task.ways, task.train_shots, self.tail_shots
-        head = shots - tail
-        steps = self.inner_steps - (1 if tail else 0)
+        head, steps = shots - tail, self.inner_steps - 1
         order = batch_order(seed, ways * head, steps, self.inner_batch, self.replacement)
-        if not tail:
-            return order
         row = lambda first, count: tf.range(ways)[:, None] * shots + first + tf.range(count)  # noqa: E731
         heads, tails = tf.reshape(row(0, head), [-1]), tf.reshape(row(head, tail), [1, -1])
         return tf.concat([tf.gather(heads, order), tails], 0)
 
-    def learn_task(
-        self,
-        inner: "InnerLoop",
-        learner: "Learner",
-        distribution: Distribution,
-        task: Task,
-        seed: "tf.Tensor",
-    ) -> tuple["tf.Tensor", "Learner"]:
-        from tasks.sampling import split_seed
-
-        for_episode, for_batches = split_seed(seed, 2)
-        episode = distribution.sample("train", for_episode, task.ways, task.train_shots, 0)
-        order = self.order(task, for_batches)
-        return self.propose(inner, learner, episode.support_x, episode.support_y, order)
-
     def propose(
-        self,
-        inner: "InnerLoop",
-        learner: "Learner",
-        support_x: "tf.Tensor",
-        support_y: "tf.Tensor",
-        order: "tf.Tensor",
+        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
-        """What `learn_task` returns, from the mini-batches order [inner_steps, inner_batch]."""
+        """The weighted sum of the inner steps' displacements."""
         displacement, start = 0.0, learner
         for first, last, weight in runs_of_equal(self.weights()):
-            after = inner.adapt(start, support_x, support_y, order[first:last])
+            after = inner.adapt(start, episode.support_x, episode.support_y, order[first:last])
             if weight:
                 displacement += weight * (after.params - start.params)
             start = after
@@ -310,39 +309,10 @@ class MAML(Algorithm):
         count = self.train_queries_per_class
         require(count >= 1, "algorithm.train_queries_per_class", count, "at least 1")
 
-    def learn_task(
-        self,
-        inner: "InnerLoop",
-        learner: "Learner",
-        distribution: Distribution,
-        task: Task,
-        seed: "tf.Tensor",
-    ) -> tuple["tf.Tensor", "Learner"]:
-        from tasks.sampling import batch_order, split_seed
-
-        for_episode, for_batches = split_seed(seed, 2)
-        episode = distribution.sample(
-            "train", for_episode, task.ways, task.train_shots, self.train_queries_per_class
-        )
-        size = task.ways * task.train_shots
-        order = batch_order(for_batches, size, self.inner_steps, self.inner_batch, self.replacement)
-        x, y, query_x, query_y = episode
-        return self.propose(inner, learner, x, y, order, query_x, query_y)
-
     def propose(
-        self,
-        inner: "InnerLoop",
-        learner: "Learner",
-        support_x: "tf.Tensor",
-        support_y: "tf.Tensor",
-        order: "tf.Tensor",
-        query_x: "tf.Tensor",
-        query_y: "tf.Tensor",
+        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
-        """What `learn_task` returns, from the mini-batches order [inner_steps, inner_batch].
-
-        The displacement is minus the gradient of the loss on the query set.
-        """
+        """Minus the gradient of the loss on the query set."""
         import tensorflow as tf
 
         from benchmark.optimizers import sgd_update
@@ -351,7 +321,7 @@ class MAML(Algorithm):
             tape.watch(learner.params)
             params = learner.params
             for rows in tf.unstack(order):
-                x, y = tf.gather(support_x, rows), tf.gather(support_y, rows)
+                x, y = (tf.gather(part, rows) for part in (episode.support_x, episode.support_y))
                 params = sgd_update(params, inner.gradient(params, x, y), self.inner_learning_rate)
-            loss = inner.loss(params, query_x, query_y)
+            loss = inner.loss(params, episode.query_x, episode.query_y)
         return -tape.gradient(loss, learner.params), learner

@@ -287,15 +287,10 @@ def processes() -> list[Measurement]:
             subprocess.run(job(folder / label, *small, *overrides), check=True)
             return json.loads((folder / label / record.RECORD).read_text())
 
-        peaks = {}
         for iterations in (50, 500):
             found = run(f"memory{iterations}", f"algorithm.meta_iterations={iterations}")
-            peaks[iterations] = found["environment"]["memory_peak_mb"]
-            rows.append(
-                Measurement(
-                    f"peak memory, {task}, {iterations} iterations", peaks[iterations], "MB"
-                )
-            )
+            peak = found["environment"]["memory_peak_mb"]
+            rows.append(Measurement(f"peak memory, {task}, {iterations} iterations", peak, "MB"))
         timing = found["timing"]
         first = timing["train_seconds"] - 499 * timing["seconds_per_meta_iteration"]
         began = timing["startup_seconds"]

@@ -26,6 +26,7 @@ import pandas as pd
 from benchmark.record import CannotWrite, write_file
 from benchmark.speed import settings
 from benchmark.startup import start_tensorflow
+from tasks.episode import Episode
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -126,11 +127,11 @@ def outer_gradients(
     fomaml, reptile = (replace(algorithms[n], inner_steps=k) for n in ("fomaml", "reptile"))
 
     def in_order(order: "tf.Tensor") -> "tf.Tensor":
-        support = inner, learner, points, targets
         query = tf.gather(points, order[-1]), tf.gather(targets, order[-1])
-        by_maml, _ = maml.propose(*support, order[:-1], *query)
-        by_fomaml, _ = fomaml.propose(*support, order)
-        by_reptile, _ = reptile.propose(*support, order)
+        episode = Episode(points, targets, *query)
+        by_maml, _ = maml.propose(inner, learner, episode, order[:-1])
+        by_fomaml, _ = fomaml.propose(inner, learner, episode, order)
+        by_reptile, _ = reptile.propose(inner, learner, episode, order)
         return -tf.stack(
             [by_maml, by_fomaml / inner.learning_rate, by_reptile / inner.learning_rate]
         )
