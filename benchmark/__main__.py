@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import resolvers, tuning
@@ -31,6 +31,11 @@ def job(cfg: DictConfig) -> float | None:
     hydra_cfg = HydraConfig.get()
     sweep = hydra_cfg.mode == RunMode.MULTIRUN
     directory = Path(hydra_cfg.runtime.output_dir)
+    if "theory" in cfg:  # the experiment that trains nothing
+        from benchmark import theory
+
+        theory.run(cfg, directory)
+        return None
     tuning.refuse_test_classes(cfg, hydra_cfg.sweeper)
     try:
         return tuning.objective(run_job(cfg, directory, list(hydra_cfg.overrides.task)))
@@ -97,14 +102,16 @@ def typed_value(key: str) -> str:
 
 
 def siblings(key: str) -> list[str]:
-    """The known keys beside `key`, for the groups chosen on the command line."""
-    chosen = r"(task|model|algorithm|evaluation|tracking)=\w+$"
+    """The known keys beside `key`, or its group, for the choices made on the command line."""
+    chosen = r"(\+experiment|task|model|algorithm|evaluation|tracking)=\w+$"
     groups = [word for word in sys.argv[1:] if re.match(chosen, word)]
     with hydra.initialize_config_module("conf", version_base="1.3"):
-        node: object = hydra.compose("config", groups)
+        node: DictConfig = hydra.compose("config", groups)
     for part in key.split(".")[:-1]:
-        node = OmegaConf.select(node, part) if isinstance(node, DictConfig) else None
-    return [str(k) for k in node if k != "_target_"] if isinstance(node, DictConfig) else []
+        if not isinstance(node.get(part), DictConfig):
+            break  # the group itself is not there
+        node = node[part]
+    return [str(k) for k in node if k != "_target_"]
 
 
 if __name__ == "__main__":

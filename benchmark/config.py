@@ -155,7 +155,7 @@ def load(cfg: DictConfig) -> Settings:
         require(known, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}")
     chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
-    top = strict("", Top, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
+    top = load_top(cfg)
     plain = {key: value for key, value in as_dict(cfg).items() if key != "budget"}
     settings = Settings(seed=top.seed, resume=top.resume, plain=plain, **parts)
     check(settings)
@@ -168,6 +168,13 @@ class Top:
 
     seed: int
     resume: bool
+
+
+def load_top(cfg: DictConfig) -> Top:
+    """The keys that stand in no group, checked."""
+    top = strict("", Top, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
+    require(top.seed >= 0, "seed", top.seed, "at least 0")
+    return top
 
 
 def target(group: str, node: DictConfig, kind: type) -> type:
@@ -216,7 +223,6 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
     task, algorithm, evaluation = settings.task, settings.algorithm, settings.evaluation
-    require(settings.seed >= 0, "seed", settings.seed, "at least 0")
     task.check()
     settings.model.check()
     algorithm.check(task)

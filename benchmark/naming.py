@@ -7,6 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import fingerprint
 
+NAMED = {
+    "task.name": "{}",
+    "task.ways": "{}way",
+    "algorithm.name": "{}",
+    "algorithm.meta_iterations": "{}it",
+    "seed": "seed{}",
+}
+
 
 def run_name(*, _root_: DictConfig) -> str:
     """E.g. omniglot-5way-reptile-2000it-seed0-1a2b3c4d; equal only for equal configurations."""
@@ -17,16 +25,10 @@ def run_name(*, _root_: DictConfig) -> str:
         else _root_[key]
         for key in groups
     }
-    select = OmegaConf.select
-    parts = [
-        select(_root_, "task.name"),
-        f"{select(_root_, 'task.ways')}way",
-        select(_root_, "algorithm.name"),
-        f"{select(_root_, 'algorithm.meta_iterations')}it",
-        f"seed{select(_root_, 'seed')}",
-        fingerprint(plain)[:8],
-    ]
-    return re.sub(r"[^\w.+-]", "_", "-".join(map(str, parts)))
+    values = {key: OmegaConf.select(_root_, key) for key in NAMED}
+    parts = [NAMED[key].format(value) for key, value in values.items() if value is not None]
+    name = "-".join([*parts, fingerprint(plain)[:8]])
+    return re.sub(r"[^\w.+-]", "_", name)
 
 
 def sweep_name(*, _root_: DictConfig) -> str:

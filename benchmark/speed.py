@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 
 from benchmark import record, resolvers
 from benchmark.config import Settings, load
@@ -59,7 +61,9 @@ def timed(what: str, unit: str, once: Callable[[], float], note: str = "") -> Me
 def settings(*overrides: str) -> Settings:
     """Checked settings, as the command line would compose them."""
     resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
+    inside = GlobalHydra.instance().is_initialized()  # a program that Hydra runs
+    here = nullcontext() if inside else initialize_config_module("conf", version_base="1.3")
+    with here:
         return load(compose("config", list(overrides)))
 
 

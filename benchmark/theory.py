@@ -1,4 +1,4 @@
-"""`python -m benchmark.theory`: the paper's section 5.1, measured with the algorithms themselves.
+"""`+experiment=theory`: the paper's section 5.1, measured with the algorithms themselves.
 
 A task gives k mini-batches with losses L_1 .. L_k, gradients g_i and Hessians H_i at the
 initialisation phi. AvgGrad is E[g_i], AvgGradInner is E[H_i g_j] = 1/2 d/dphi E[g_i . g_j] with
@@ -13,19 +13,22 @@ network and sine waves this program computes all five vectors, fits the two coef
 squares and prints them beside the paper's.
 """
 
-import argparse
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig
 
-from benchmark.record import CannotWrite, write_file
+from benchmark.config import Runtime, load_top, strict
+from benchmark.record import environment, write_file
 from benchmark.speed import settings
 from benchmark.startup import start_tensorflow
+from tasks.checks import ConfigError, require
 from tasks.episode import Episode
 
 if TYPE_CHECKING:
@@ -34,16 +37,30 @@ if TYPE_CHECKING:
     from benchmark.inner_loop import InnerLoop, Learner
     from benchmark.network import Network
 
+log = logging.getLogger(__name__)
+KEYS = ("theory", "seed", "resume", "runtime", "budget")  # of the configuration
 ALGORITHMS = ("maml", "fomaml", "reptile")
-MOST_BATCHES = 4  # k = 1 .. 4
 BATCH = 10  # points of a mini-batch
 HIDDEN = 8
-# The terms of order alpha ** 2 that the paper drops shift AvgGradInner's fitted coefficient in
-# proportion to alpha: here by 0.05 % (0.2 % with some other seeds), where the default's intervals
-# are 1.4 to 2 % wide either way; with 0.001 it would be 5 %, with 0.01 a half. Rounding is far
-# below: float64 leaves displacement / alpha good to 1e-11, and its term in alpha is above 1e-4.
-ALPHA = 1e-5
 FEWEST_GROUPS = 5  # below, `half_width` is less exact than it says
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theory:
+    """How much is measured; see conf/experiment/theory.yaml."""
+
+    tasks: int
+    groups: int
+    mini_batches: int
+    alpha: float
+
+    def check(self) -> None:
+        require(self.groups >= FEWEST_GROUPS, "theory.groups", self.groups, "at least 5")
+        whole = self.tasks >= 1 and self.tasks % self.groups == 0
+        rule = f"a multiple of theory.groups={self.groups}, above 0"
+        require(whole, "theory.tasks", self.tasks, rule)
+        require(self.mini_batches >= 1, "theory.mini_batches", self.mini_batches, "at least 1")
+        require(0 < self.alpha < 1, "theory.alpha", self.alpha, "between 0 and 1")
 
 
 @contextlib.contextmanager
@@ -139,7 +156,7 @@ def outer_gradients(
     return tf.reduce_mean(tf.map_fn(in_order, orders, fn_output_signature=x.dtype), 0)
 
 
-def group_means(k: int, tasks: int, groups: int, seed: int, alpha: float = ALPHA) -> np.ndarray:
+def group_means(k: int, tasks: int, groups: int, seed: int, alpha: float) -> np.ndarray:
     """[groups, 5, P]: AvgGrad, AvgGradInner and the outer gradients of ALGORITHMS.
 
     Each is the mean over the group's own tasks / groups sine waves. AvgGrad is taken of the same
@@ -181,7 +198,7 @@ def group_means(k: int, tasks: int, groups: int, seed: int, alpha: float = ALPHA
     return np.stack([means(part) for part in tf.split(tf.range(tasks, dtype=tf.int64), groups)])
 
 
-def coefficients(means: np.ndarray, k: int, alpha: float = ALPHA) -> np.ndarray:
+def coefficients(means: np.ndarray, k: int, alpha: float) -> np.ndarray:
     """[groups, 2, 3]: how much AvgGrad and -alpha AvgGradInner the outer gradients contain.
 
     means: of `group_means`; least squares over the P coordinates, group by group. With k = 1 no
@@ -218,17 +235,19 @@ def half_width(values: np.ndarray) -> np.ndarray:
     return quantile * values.std(0, ddof=1) / np.sqrt(groups)
 
 
-def compare(tasks: int, groups: int, seed: int, alpha: float = ALPHA) -> pd.DataFrame:
+def compare(theory: Theory, seed: int) -> pd.DataFrame:
     """A row for each algorithm and k: coefficients as fitted, their intervals, and the paper's.
 
     agrees: the paper's numbers lie inside the intervals, or differ by rounding (as with k = 1,
     where the result is exact).
     """
     rows = []
-    for k in range(1, MOST_BATCHES + 1):
-        fitted = coefficients(group_means(k, tasks, groups, seed, alpha), k, alpha)
+    for k in range(1, theory.mini_batches + 1):
+        means = group_means(k, theory.tasks, theory.groups, seed, theory.alpha)
+        fitted = coefficients(means, k, theory.alpha)
         mean, width, paper = fitted.mean(0), half_width(fitted), published(k)
-        outside = np.abs(mean - paper) > width + 1e-15 / alpha  # NaN: nothing to be outside of
+        # Rounding: displacement / alpha. A NaN has nothing to be outside of.
+        outside = np.abs(mean - paper) > width + 1e-15 / theory.alpha
         for i, name in enumerate(ALGORITHMS):
             row: dict[str, Any] = {"algorithm": name, "k": k}
             for j, vector in enumerate(("AvgGrad", "AvgGradInner")):
@@ -247,56 +266,51 @@ def consequence(table: pd.DataFrame) -> list[str]:
     ]
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, checked."""
-    add = parser.add_argument
-    add("--tasks", type=int, default=200_000, help="sine waves for each k; default %(default)s")
-    add("--groups", type=int, default=20, help="intervals are over groups; default %(default)s")
-    add("--seed", type=int, default=0, help="of tasks and phi; default %(default)s")
-    add("--output", type=Path, default=Path("outputs/theory.csv"), help="the CSV")
-    options = parser.parse_args(arguments)
-    if options.groups < FEWEST_GROUPS:
-        parser.error(f"argument --groups: {options.groups}: must be at least {FEWEST_GROUPS}")
-    if options.tasks < 1 or options.tasks % options.groups:
-        rule = f"a multiple of --groups {options.groups}, above 0"
-        parser.error(f"argument --tasks: {options.tasks}: must be {rule}")
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed}: must be at least 0")
-    try:  # now, not after a minute of work
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        parser.error(f"argument --output: {error.filename}: {error.strerror}")
-    return options
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table and what follows from it, save it."""
-    parser = Parser(prog="python -m benchmark.theory", description="Check the paper's section 5.1.")
-    options = parse(parser, arguments)
-    start_tensorflow(settings("task=sinusoid").runtime)
-    table = compare(options.tasks, options.groups, options.seed)
+def show(table: pd.DataFrame) -> None:
+    """Print the table and what follows from it."""
+    one = table.iloc[0]
     print(
-        f"Outer gradients as a AvgGrad - b alpha AvgGradInner, alpha = {ALPHA:g}: a and b fitted, "
-        f"± 95 % t interval\nover {options.groups} groups of {options.tasks // options.groups} "
-        "tasks (a true number is outside 1 time in 20), and the paper's (section 5.1).\n"
+        f"Outer gradients as a AvgGrad - b alpha AvgGradInner, alpha = {one['alpha']:g}: a and b "
+        f"fitted, ± 95 % t interval\nover {one['groups']} groups of "
+        f"{one['tasks'] // one['groups']} tasks (a true number is outside 1 time in 20), and the "
+        "paper's (section 5.1).\n"
         "k = 1: AvgGradInner needs two mini-batches; AvgGrad is fitted alone."
     )
     digits = {name: "{:.6f}".format for name in ("AvgGrad", "AvgGrad ±")}
     digits |= {name: "{:.3f}".format for name in ("AvgGradInner", "AvgGradInner ±")}
-    print(table.to_string(index=False, na_rep="-", formatters=digits, float_format="{:g}".format))
+    shown = table.loc[:, :"agrees"]
+    print(shown.to_string(index=False, na_rep="-", formatters=digits, float_format="{:g}".format))
     print("AvgGradInner's share, b / a:", *consequence(table), sep="\n")
-    try:
-        write_file(options.output, table.to_csv(index=False, float_format="%.8g").encode())
-    except CannotWrite as error:
-        parser.error(str(error))
 
 
-if __name__ == "__main__":
-    main()
+def already_there(file: Path, setting: dict[str, Any]) -> pd.DataFrame | None:
+    """The table that an earlier run with the same setting has left in `file`."""
+    if not file.exists():
+        return None
+    table = pd.read_csv(file)
+    same = all((table[key] == value).all() for key, value in setting.items())
+    return table if same else None
+
+
+def run(cfg: DictConfig, directory: Path) -> None:
+    """Measure, leave the table in `directory` as theory.csv, print it.
+
+    A table of the same settings is not measured again, unless resume=false. Raises ConfigError,
+    before any work.
+    """
+    for key in map(str, cfg):
+        if key not in KEYS:
+            raise ConfigError(f"{key}: must be left out; experiment=theory has {', '.join(KEYS)}")
+    top, theory = load_top(cfg), strict("theory", Theory, cfg.theory)
+    runtime = strict("runtime", Runtime, cfg.runtime)
+    theory.check()
+    runtime.check()
+    file, setting = directory / "theory.csv", asdict(theory) | {"seed": top.seed}
+    table = already_there(file, setting) if top.resume else None
+    if table is None:
+        start_tensorflow(runtime)
+        table = compare(theory, top.seed).assign(**setting, commit=environment()["commit"])
+        write_file(file, table.to_csv(index=False, float_format="%.8g").encode())
+    else:
+        log.info("already completed: %s (resume=false runs it again)", directory)
+    show(table)

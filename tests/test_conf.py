@@ -38,7 +38,8 @@ CHOICES = sorted(  # the defaults run with any of them, so the task's stands for
     - set(DEFAULTS)
     | {"task/glyphs"}
 )
-EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
+NO_RUNS = {"theory"}  # trains nothing: tests/test_theory.py
+EXPERIMENTS = sorted({path.stem for path in CONF.glob("experiment/*.yaml")} - NO_RUNS)
 NEEDS = {f"tracking/{name}": name for name in ("tensorboard", "mlflow", "wandb")}
 
 

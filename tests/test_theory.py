@@ -10,7 +10,10 @@ from benchmark import theory
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import Network
 from results.statistics import t_half_width
+from tasks.checks import ConfigError
 from tests import reference
+from tests.command import benchmark
+from tests.toy import compose
 
 SIZES = reference.Sizes(inputs=1, hidden=theory.HIDDEN, outputs=1)
 PHI = np.random.default_rng(0).normal(0, 0.5, 3 * theory.HIDDEN + 1)
@@ -126,11 +129,13 @@ def test_the_consequence_goes_by_the_fitted_ratio():
     assert theory.consequence(table) == ["k = 2: maml 2.00 > reptile 0.50"]
 
 
-def test_a_small_run_measures_the_papers_numbers(monkeypatch, tmp_path, capsys):
+def test_a_small_run_measures_the_papers_numbers(tmp_path):
     """20,000 tasks a k leave intervals of 4 to 9 % on AvgGradInner's coefficient."""
-    monkeypatch.setattr(theory, "MOST_BATCHES", 2)
-    file = tmp_path / "new" / "theory.csv"
-    theory.main(["--tasks", "20000", "--output", str(file)])
+    run = ["budget=short", "theory.mini_batches=2", f"hydra.run.dir={tmp_path}"]
+    done = benchmark("+experiment=theory", *run)
+    assert done.returncode == 0, done.stderr
+    assert "k = 2: maml 2.0" in done.stdout
+    file = tmp_path / "theory.csv"
     table = pd.read_csv(file)
     assert list(table["algorithm"] + table["k"].astype(str)) == [
         f"{name}{k}" for k in (1, 2) for name in theory.ALGORITHMS
@@ -139,32 +144,44 @@ def test_a_small_run_measures_the_papers_numbers(monkeypatch, tmp_path, capsys):
     np.testing.assert_allclose(table["AvgGradInner"], [np.nan] * 3 + [2, 1, 1], rtol=0.1)
     assert table["AvgGradInner ±"][3:].between(0.01, 0.2).all()
     assert table["agrees"][:3].all()
-    assert "k = 2: maml 2.0" in capsys.readouterr().out
+    before = file.stat().st_mtime_ns
+    again = benchmark("+experiment=theory", *run)
+    assert "already completed" in again.stderr
+    assert again.stdout == done.stdout
+    assert file.stat().st_mtime_ns == before
+
+
+def test_another_setting_is_not_there_already(tmp_path):
+    file = tmp_path / "theory.csv"
+    pd.DataFrame({"AvgGrad": [1.0], "tasks": [40], "alpha": [1e-5]}).to_csv(file, index=False)
+    assert theory.already_there(file, {"tasks": 40, "alpha": 1e-5}) is not None
+    assert theory.already_there(file, {"tasks": 40, "alpha": 1e-4}) is None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("override", "message"),
     [
-        (["--groups", "4"], "argument --groups: 4: must be at least 5"),
-        (["--tasks", "30"], "argument --tasks: 30: must be a multiple of --groups 20, above 0"),
-        (["--tasks", "0"], "argument --tasks: 0: must be a multiple of --groups 20, above 0"),
-        (["--tasks", "many"], "argument --tasks: invalid int value: 'many'"),
-        (["--seed", "-1"], "argument --seed: -1: must be at least 0"),
-        (["--banana"], "unrecognized arguments: --banana"),
+        ("theory.groups=4", "theory.groups=4: must be at least 5"),
+        ("theory.tasks=30", "theory.tasks=30: must be a multiple of theory.groups=20, above 0"),
+        ("theory.tasks=0", "theory.tasks=0: must be a multiple of theory.groups=20, above 0"),
+        ("theory.tasks=many", "theory.tasks=many: must be of type int"),
+        ("theory.alpha=0.0", "theory.alpha=0.0: must be between 0 and 1"),
+        ("theory.mini_batches=0", "theory.mini_batches=0: must be at least 1"),
+        ("+theory.banana=1", "theory.banana=1: must be a known key"),
+        ("runtime.threads=0", "runtime.threads=0: must be at least 1"),
+        ("seed=-1", "seed=-1: must be at least 0"),
+        ("task=omniglot", "task: must be left out; experiment=theory has theory, seed"),
     ],
 )
-def test_a_wrong_option_is_one_line_and_exit_code_2(capsys, arguments, message):
-    with pytest.raises(SystemExit) as refused:
-        theory.main(arguments)
-    assert refused.value.code == 2
-    assert capsys.readouterr().err == f"python -m benchmark.theory: {message}\n"
+def test_a_wrong_setting_is_refused_before_any_work(override, message, tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        theory.run(compose("+experiment=theory", override), tmp_path)
+    assert str(refused.value).startswith(message)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_one_line_at_once(tmp_path, capsys):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(SystemExit) as refused:
-        theory.main(["--output", str(blocked / "theory.csv")])
-    assert refused.value.code == 2
-    problem = f"argument --output: {blocked}: File exists"
-    assert capsys.readouterr().err == f"python -m benchmark.theory: {problem}\n"
+def test_a_setting_that_the_theory_does_not_have_is_one_line():
+    done = benchmark("+experiment=theory", "algorithm.inner_steps=3")
+    assert done.returncode == 2
+    rule = "must be a known key: runtime, seed, resume, budget, theory"
+    assert done.stderr == f"error: algorithm.inner_steps=3: {rule}\n"
