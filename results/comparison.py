@@ -30,7 +30,7 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
     paper's split, test classes and the paper's network.
 
     Args:
-        frame: evaluations; keys: what spans a cell (`summarise`).
+        frame: evaluations; keys: what spans a cell (`summarise`), in the order of the lines.
 
     Returns:
         The keys, mean, ci95, interval_over, seeds, episodes (percent), published, published_ci95,
@@ -56,7 +56,7 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
     identity = ["method", "ways", "shots", "transductive"]
     own = [key for key in settings if key in eligible]
     keys = list(dict.fromkeys([*keys, *identity, *own]))
-    ours = summarise(eligible, keys)
+    ours = summarise(eligible, keys).sort_values(keys)
     numbers = published_numbers()
     theirs = numbers[numbers["comparable"].eq(True)].rename(
         columns={

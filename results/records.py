@@ -380,7 +380,11 @@ def _without_irrelevant_settings(rows: pd.DataFrame) -> pd.DataFrame:
     of_networks = [
         c for c in settings if c.startswith(("algorithm.", "training.", "model.", "evaluation."))
     ]
-    rows.loc[rows["method"].isin(BASELINES), of_training] = pd.NA
+    is_baseline = rows["method"].isin(BASELINES)
+    rows.loc[is_baseline, of_training] = pd.NA
+    if {"algorithm.replacement", "evaluation.batch", "ways"} <= set(rows):
+        whole = rows["evaluation.batch"] >= rows["ways"] * rows["shots"]  # each batch holds all
+        rows.loc[is_baseline & whole.fillna(False), "algorithm.replacement"] = pd.NA
     rows.loc[rows["method"] == "nearest_neighbour", [*of_networks, "steps"]] = pd.NA
     return rows
 

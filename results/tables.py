@@ -113,7 +113,7 @@ def _one_table(
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
     caption += _hidden(frame, [*across, *down])
-    comparison = compare_with_published(frame, [*across, *down]) if published else None
+    comparison = compare_with_published(frame, [*down, *across]) if published else None
     return Table(cells, down, across, _header(frame), caption, comparison)
 
 

@@ -182,6 +182,17 @@ def test_scratch_depends_on_the_learning_rate_and_nearest_neighbour_does_not(tmp
     assert (methods.count("scratch"), methods.count("nearest_neighbour")) == (2, 1)
 
 
+@pytest.mark.parametrize(("batch", "rows"), [(4, 2), (5, 1)])
+def test_scratch_with_whole_support_sets_does_not_depend_on_replacement(tmp_path, batch, rows):
+    """5-way 1-shot: a mini-batch of five holds the whole support set, however it is drawn."""
+    for drawn in (False, True):
+        changed = {"algorithm.replacement": drawn, "evaluation.batch": batch}
+        fake.write(tmp_path / str(drawn), fake.record(changed))
+    found = records.read_records([tmp_path]).evaluations
+    assert (found["method"] == "scratch").sum() == rows
+    assert (found["method"] == "reptile").sum() == 8
+
+
 def test_baselines_that_disagree_are_said(tmp_path):
     for value in (0.40, 0.41):
         row = fake.evaluation(1, False, value, method="scratch")
