@@ -20,6 +20,7 @@ from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger("benchmark")
 BAD_INPUT = 2  # exit code
+MULTIRUN = ("--multirun", "-m")
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
@@ -59,6 +60,7 @@ def main() -> None:
     resolvers.register()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # it wants it first
     try:
         job()
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ def single(tmp_path_factory):
 
 
 def sweep(directory: Path, *overrides: str) -> list[str]:
-    return ["--multirun", *SINE, *overrides, f"hydra.sweep.dir={directory}"]
+    return [*SINE, "--multirun", *overrides, f"hydra.sweep.dir={directory}"]
 
 
 def statuses(directory: Path) -> list[str]:
