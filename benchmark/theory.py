@@ -285,10 +285,11 @@ def show(table: pd.DataFrame) -> None:
 
 def already_there(file: Path, setting: dict[str, Any]) -> pd.DataFrame | None:
     """The table that an earlier run with the same setting has left in `file`."""
-    if not file.exists():
+    try:
+        table = pd.read_csv(file)
+    except (FileNotFoundError, ValueError):  # none yet, or damaged
         return None
-    table = pd.read_csv(file)
-    same = all((table[key] == value).all() for key, value in setting.items())
+    same = all(key in table and (table[key] == value).all() for key, value in setting.items())
     return table if same else None
 
 

@@ -156,6 +156,9 @@ def test_another_setting_is_not_there_already(tmp_path):
     pd.DataFrame({"AvgGrad": [1.0], "tasks": [40], "alpha": [1e-5]}).to_csv(file, index=False)
     assert theory.already_there(file, {"tasks": 40, "alpha": 1e-5}) is not None
     assert theory.already_there(file, {"tasks": 40, "alpha": 1e-4}) is None
+    assert theory.already_there(file, {"tasks": 40, "alpha": 1e-5, "groups": 20}) is None
+    file.write_text("")
+    assert theory.already_there(file, {"tasks": 40}) is None
 
 
 @pytest.mark.parametrize(
