@@ -27,6 +27,8 @@ def test_the_documented_command_leaves_the_documented_record(tmp_path):
         "evaluation.shots=[1,5]",
         "evaluation.transductive=[false,true]",
         "evaluation.episodes=12",
+        "evaluation.baseline_episodes=12",
+        "training.curve_episodes=10",
         "seed=0",
     ]
     cache = f"task.cache_dir={tmp_path / 'cache'}"
