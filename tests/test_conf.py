@@ -62,7 +62,7 @@ def test_every_experiment_runs(tmp_path):
     if "TFDS_DATA_DIR" not in os.environ:
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     names = ",".join(EXPERIMENTS)
-    small = [*TINY, "evaluation.baselines=[]", "training.curve_points=0", "runtime.isolate=false"]
+    small = [*TINY, "evaluation.baselines=[scratch]", "runtime.isolate=false"]
     apart = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.sweep.subdir=${hydra:job.num}"]
     done = benchmark("--multirun", f"+experiment={names}", *small, *apart)
     assert done.returncode == 0, done.stderr
