@@ -12,7 +12,7 @@ def __getattr__(name: str) -> Any:
     """`benchmark.adapt` needs TensorFlow, so it is imported where it is first used."""
     if name != "adapt":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from benchmark.startup import without_noise
+    from benchmark.running.startup import without_noise
 
     with without_noise():
         import tensorflow as tf

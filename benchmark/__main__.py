@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark import resolvers, tuning
-from benchmark.job import Interrupted, run_job
+from benchmark.command import resolvers, tuning
+from benchmark.running.job import Interrupted, run_job
 from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger("benchmark")
@@ -33,7 +33,7 @@ def job(cfg: DictConfig) -> float | None:
     sweep = hydra_cfg.mode == RunMode.MULTIRUN
     directory = Path(hydra_cfg.runtime.output_dir)
     if "theory" in cfg:  # the experiment that trains nothing
-        from benchmark import theory
+        from benchmark.studies import theory
 
         theory.run(cfg, directory)
         return None

@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from benchmark import config, initialisation, record
+from benchmark import config
 from benchmark.evaluation import Evaluator
 from benchmark.inner_loop import Learner
 from benchmark.network import Network
 from benchmark.outer_loop import Algorithm
-from benchmark.run import build_inner_loop
+from benchmark.running import initialisation, record
+from benchmark.running.run import build_inner_loop
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode

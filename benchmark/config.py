@@ -17,7 +17,7 @@ from omegaconf.errors import (
 
 from benchmark.models import Model
 from benchmark.outer_loop import Algorithm
-from benchmark.tracking import Tracking
+from benchmark.tracking.base import Tracking
 from tasks.base import Task
 from tasks.checks import ConfigError, as_typed, require
 

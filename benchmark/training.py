@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmark.checkpoint import Progress
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, mean_and_interval
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_loop import MetaState
 from benchmark.outer_optimizer import outer_optimizer
+from benchmark.running.checkpoint import Progress
 from tasks.base import Distribution
 from tasks.seeding import stateless_key
 

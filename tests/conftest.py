@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from benchmark.startup import start_tensorflow
-from benchmark.tracking import is_installed
+from benchmark.running.startup import start_tensorflow
+from benchmark.tracking.base import is_installed
 from tests.toy import TRAINED, compose, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -22,7 +22,7 @@ def few_threads():
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The directory of a tiny completed run of real training; tests only read it."""
-    from benchmark.job import run_job
+    from benchmark.running.job import run_job
 
     tracking = "tensorboard" if is_installed("tensorboard") else "none"
     directory = tmp_path_factory.mktemp("trained") / "run"

@@ -147,7 +147,7 @@ class Forks:
 def serve() -> None:
     """Answer requests, one JSON object a line, until standard input closes."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"
-    import benchmark.run  # noqa: F401  (TensorFlow; no threads are started before the first use)
+    import benchmark.running.run  # noqa: F401  (TensorFlow; no threads are started before the first use)
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -188,10 +188,10 @@ def become_job(request: dict[str, Any]) -> None:
 
 def prepare(fault: Fault, events: Path) -> None:
     """Make an evaluation save often, note the phases, and let `fault` happen."""
-    import benchmark.run
+    import benchmark.running.run
 
-    benchmark.run.EPISODES_A_CALL = 4
-    benchmark.run.SECONDS_BETWEEN_SAVES = 0.0
+    benchmark.running.run.EPISODES_A_CALL = 4
+    benchmark.running.run.SECONDS_BETWEEN_SAVES = 0.0
     notes = os.open(events, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     note_phases(fault, lambda **event: os.write(notes, json.dumps(event).encode() + b"\n"))
     if fault.operation >= 0:
@@ -204,7 +204,8 @@ def prepare(fault: Fault, events: Path) -> None:
 
 def note_phases(fault: Fault, note: Callable[..., Any]) -> None:
     """Wrap what a run consists of."""
-    from benchmark import checkpoint, record, run, training
+    from benchmark import training
+    from benchmark.running import checkpoint, record, run
     from tasks import omniglot
 
     counts: dict[str, int] = {}

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from benchmark import checkpoint
-from benchmark.checkpoint import CURRENT, FRESH, PREVIOUS, Progress
-from benchmark.record import CannotWrite
+from benchmark.running import checkpoint
+from benchmark.running.checkpoint import CURRENT, FRESH, PREVIOUS, Progress
+from benchmark.running.record import CannotWrite
 
 
 def progress(iteration: int) -> Progress:

@@ -75,7 +75,7 @@ def test_a_run_says_nothing_that_is_not_for_the_user(tmp_path):
 
 def test_errors_of_the_import_are_shown():
     script = (
-        "import os\nfrom benchmark.startup import without_noise\n"
+        "import os\nfrom benchmark.running.startup import without_noise\n"
         "with without_noise():\n"
         "    os.write(2, b'E0000 cuda_platform.cc failed call to cuInit: (303)\\n')\n"
         "    os.write(2, b'E0000 something is really wrong\\n')\n"

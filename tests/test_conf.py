@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from benchmark import config
-from benchmark.resolvers import BUDGETS
+from benchmark.command.resolvers import BUDGETS
 from tests.command import PROJECT, TINY, benchmark, record, records
 from tests.toy import compose
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
-from benchmark.run import build_inner_loop, build_network
+from benchmark.running.run import build_inner_loop, build_network
 from tasks.sampling import ImageDistribution, batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests import reference

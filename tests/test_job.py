@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import record
-from benchmark.progress import Bar, Interruption
+from benchmark.running import record
+from benchmark.running.bar import Bar, Interruption
 from tests.command import python
 from tests.forks import SINE, Ended, Fault, Forks, numbers
 
@@ -191,7 +191,7 @@ def test_resume_false_runs_again_and_keeps_the_old_record_until_the_new_one_is_c
 def test_a_long_run_says_a_line_a_minute(monkeypatch, caplog):
     caplog.set_level("INFO")
     now = [0.0]
-    monkeypatch.setattr("benchmark.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("benchmark.running.bar.time.monotonic", lambda: now[0])
     with Bar("training", 1000, 100, "auto") as bar:
         for done in range(110, 350, 10):
             now[0] += 10
@@ -249,7 +249,7 @@ def test_nothing_that_stands_in_a_record_can_break_its_reader(tmp_path):
 
 
 def test_peak_memory_is_this_process_own_and_not_its_parents():
-    ask = "import benchmark.record as r; print(r.memory_peak_mb())"
+    ask = "import benchmark.running.record as r; print(r.memory_peak_mb())"
     fat = (
         "import subprocess, sys\n"
         "ballast = bytes(400 << 20) + b'1'\n"

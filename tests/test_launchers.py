@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmark import launchers
 from benchmark.config import Runtime
+from benchmark.running import launchers
 from tests.command import PROJECT, benchmark, records
 from tests.forks import SINE
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmark.layers import FirstBlock
 from benchmark.models import MLP, Conv
 from benchmark.network import Network
-from benchmark.run import build_network
+from benchmark.running.run import build_network
 from tasks.checks import ConfigError
 from tests import reference
 from tests.toy import SIZES, cloud_network, settings

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmark.checkpoint import Progress
 from benchmark.outer_loop import Algorithm, MetaState, runs_of_equal
 from benchmark.outer_optimizer import outer_optimizer
-from benchmark.run import build_inner_loop, build_network
+from benchmark.running.checkpoint import Progress
+from benchmark.running.run import build_inner_loop, build_network
 from benchmark.training import Diverged, Trainer
 from tasks.checks import ConfigError
 from tasks.sampling import batch_order, fold_in, split_seed

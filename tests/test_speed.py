@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark import kernels, speed
+from benchmark.studies import kernels, speed
 from tests.command import python
 from tests.toy import settings
 
@@ -47,7 +47,7 @@ def test_a_profiled_operation_is_named_without_the_loops_around_it():
 
 
 def test_the_profile_accounts_for_the_time_of_a_step():
-    done = python("-m", "benchmark.kernels", "model=mlp", "algorithm.meta_batch=1")
+    done = python("-m", "benchmark.studies.kernels", "model=mlp", "algorithm.meta_batch=1")
     assert done.returncode == 0, done.stderr
     _, _, everything, *rest = done.stdout.splitlines()
     assert everything.split()[0] == "everything"

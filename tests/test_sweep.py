@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmark.job import run_job
-from benchmark.summary import Summary
+from benchmark.running.job import run_job
+from benchmark.running.summary import Summary
 from tests.forks import SINE, Forks, numbers
 from tests.toy import compose
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from benchmark import theory
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import Network
+from benchmark.studies import theory
 from results.statistics import t_half_width
 from tasks.checks import ConfigError
 from tests import reference

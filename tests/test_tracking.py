@@ -9,9 +9,10 @@ import struct
 import numpy as np
 import pytest
 
-from benchmark import config, tracking
-from benchmark.session import Session, of_curve
-from benchmark.tracking import Tracker, Tracking
+from benchmark import config
+from benchmark.tracking import base as tracking
+from benchmark.tracking.base import Tracker, Tracking
+from benchmark.tracking.session import Session, of_curve
 from tasks.checks import ConfigError
 from tests.command import record as read_record
 from tests.toy import TRAINED, compose, settings
@@ -50,7 +51,7 @@ def run(trained, tmp_path):
 
 
 def tracked(chosen, directory, done, status="completed"):
-    """What benchmark.job does: start, send the curve, write the record, finish."""
+    """What benchmark.running.job does: start, send the curve, write the record, finish."""
     session = Session(chosen, directory, [])
     for iteration in (10, 20):
         session.points([p for p in done["learning_curve"] if p["iteration"] == iteration])
@@ -163,7 +164,7 @@ def test_starting_mlflow_leaves_logging_as_it_is(run, store, caplog):
     directory, _ = run
     with caplog.at_level(logging.INFO):
         Session(settings("tracking=mlflow", f"tracking.uri={store}").tracking, directory, [])
-        logging.getLogger("benchmark.run").info("still here")
+        logging.getLogger("benchmark.running.run").info("still here")
     assert "still here" in caplog.text
 
 
@@ -250,7 +251,7 @@ def test_a_failing_tracker_is_left_behind_with_one_warning(run, monkeypatch, cap
 
 def test_a_failure_at_the_end_leaves_the_record(tmp_path, monkeypatch, caplog):
     """Through the real job: the record is complete before tracking ends."""
-    from benchmark.job import run_job
+    from benchmark.running.job import run_job
 
     seen = []
 

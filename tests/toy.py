@@ -9,7 +9,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from omegaconf import DictConfig
 
-from benchmark import config, resolvers
+from benchmark import config
+from benchmark.command import resolvers
 from tasks.base import Task
 from tasks.episode import Episode
 from tasks.images import ImageSet
@@ -91,7 +92,7 @@ class Clouds(Task):
 def cloud_network(seed: int = 0) -> Any:
     """A network of `SIZES` with one tanh layer."""
     from benchmark.models import MLP
-    from benchmark.run import build_network
+    from benchmark.running.run import build_network
 
     tiny = replace(
         settings(),

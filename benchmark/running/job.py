@@ -13,13 +13,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from benchmark import checkpoint, record
 from benchmark.config import Settings, fingerprint, load
-from benchmark.isolation import compute_apart
-from benchmark.launchers import settled
-from benchmark.progress import Interruption
-from benchmark.session import Session
-from benchmark.startup import start_tensorflow
+from benchmark.running import checkpoint, record
+from benchmark.running.apart import compute_apart
+from benchmark.running.bar import Interruption
+from benchmark.running.launchers import settled
+from benchmark.running.startup import start_tensorflow
+from benchmark.tracking.session import Session
 from tasks.checks import ConfigError
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def compute(
 ) -> dict[str, Any]:
     """Train and evaluate; returns what the record says of a completed run."""
     start_tensorflow(settings.runtime)
-    from benchmark.run import Run
+    from benchmark.running.run import Run
 
     run = Run(settings, identity, directory, interruption)
     startup = time.time() - began

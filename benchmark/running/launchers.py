@@ -8,7 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from benchmark.config import Runtime
-from benchmark.startup import usable_cores
+from benchmark.running.startup import usable_cores
 
 
 def settled(runtime: Runtime) -> Runtime:

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.naming import run_name, sweep_name
+from benchmark.command.identity import run_name, sweep_name
 from tasks.checks import ConfigError, require
 
 BUDGETS = ("smoke", "short", "paper")

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.inner_loop import Learner
 from benchmark.network import Network
-from benchmark.record import ARRAYS, KERAS_MODEL, write_file
+from benchmark.running.record import ARRAYS, KERAS_MODEL, write_file
 
 log = logging.getLogger(__name__)
 

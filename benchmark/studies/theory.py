@@ -25,9 +25,9 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from benchmark.config import Runtime, load_top, strict
-from benchmark.record import environment, write_file
-from benchmark.speed import settings
-from benchmark.startup import start_tensorflow
+from benchmark.running.record import environment, write_file
+from benchmark.running.startup import start_tensorflow
+from benchmark.studies.speed import settings
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode
 
@@ -167,7 +167,7 @@ def group_means(k: int, tasks: int, groups: int, seed: int, alpha: float) -> np.
     import tensorflow as tf
 
     from benchmark.inner_loop import Learner
-    from benchmark.run import build_inner_loop
+    from benchmark.running.run import build_inner_loop
     from tasks.sampling import fold_in
     from tasks.seeding import numpy_generator, stateless_key
 

@@ -1,4 +1,4 @@
-"""The tracking of one run: what is sent to a tracker, and when; see benchmark.tracking."""
+"""The tracking of one run: what is sent to a tracker, and when; see benchmark.tracking.base."""
 
 import contextlib
 import logging
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark import record as records
-from benchmark.summary import draw_figures
-from benchmark.tracking import Tracker, Tracking
+from benchmark.running import record as records
+from benchmark.running.summary import draw_figures
+from benchmark.tracking.base import Tracker, Tracking
 from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger(__name__)

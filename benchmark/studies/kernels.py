@@ -1,4 +1,4 @@
-"""`python -m benchmark.kernels [OVERRIDES]`: where a meta-iteration's time goes, kernel by kernel.
+"""`python -m benchmark.studies.kernels [OVERRIDES]`: where a meta-iteration's time goes.
 
 Runs the real training loop under TensorFlow's profiler, on one core so that times add up, and
 prints the microseconds of each operation for one inner step. Overrides are those of the
@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.speed import engine, settings
-from benchmark.startup import start_tensorflow
+from benchmark.running.startup import start_tensorflow
+from benchmark.studies.speed import engine, settings
 
 ITERATIONS = 10
 SHOWN = 40

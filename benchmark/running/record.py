@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.startup import usable_cores
+from benchmark.running.startup import usable_cores
 from tasks.checks import ConfigError
 from tasks.files import write_atomic
 

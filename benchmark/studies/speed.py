@@ -1,4 +1,4 @@
-"""`python -m benchmark.speed`: how fast this machine runs the engine, against its own limits.
+"""`python -m benchmark.studies.speed`: how fast this machine runs the engine, against its limits.
 
 Everything is measured in one run, so that ratios mean something on a shared machine: the rate of
 a plain matrix product, the engine, the loops that tutorials write, evaluation, growth with each
@@ -25,9 +25,10 @@ import pandas as pd
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from benchmark import record, resolvers
+from benchmark.command import resolvers
 from benchmark.config import Settings, load
-from benchmark.startup import start_tensorflow, usable_cores
+from benchmark.running import record
+from benchmark.running.startup import start_tensorflow, usable_cores
 
 REPEATS = 5
 NETWORK = "conv, 5-way, 5 tasks x 5 steps x 10 images"
@@ -161,8 +162,8 @@ def in_streams(work: Callable[[], Any]) -> float:
 
 def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
     """Milliseconds a meta-iteration of the real training loop."""
-    from benchmark.checkpoint import Progress
-    from benchmark.run import build_inner_loop, build_network
+    from benchmark.running.checkpoint import Progress
+    from benchmark.running.run import build_inner_loop, build_network
     from benchmark.training import Trainer
 
     network = build_network(chosen)
@@ -181,7 +182,7 @@ def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
 def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
     """Milliseconds an episode, with both transductions."""
     from benchmark.evaluation import Evaluator
-    from benchmark.run import build_inner_loop, build_network
+    from benchmark.running.run import build_inner_loop, build_network
     from benchmark.training import as_learner
 
     network = build_network(chosen)
@@ -385,7 +386,7 @@ def measure() -> list[Measurement]:
 
 def main() -> None:
     """Measure, print the table, save it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmark.studies.speed", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/speed.csv"), help="the CSV")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

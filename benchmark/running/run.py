@@ -9,16 +9,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmark import checkpoint, initialisation, predictions, record
-from benchmark.checkpoint import Progress
+from benchmark import predictions
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
 from benchmark.inner_loop import InnerLoop
-from benchmark.job import Interrupted
 from benchmark.network import Network
 from benchmark.outer_loop import Algorithm
 from benchmark.predictions import predict_episodes
-from benchmark.progress import Bar, Interruption
+from benchmark.running import checkpoint, initialisation, record
+from benchmark.running.bar import Bar, Interruption
+from benchmark.running.checkpoint import Progress
+from benchmark.running.job import Interrupted
 from benchmark.training import Diverged, Trainer, add, as_learner
 from tasks.base import Task
 from tasks.seeding import stateless_key

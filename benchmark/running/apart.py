@@ -23,8 +23,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from benchmark.config import Runtime, Settings, load
-from benchmark.progress import Interruption
-from benchmark.record import CannotWrite
+from benchmark.running.bar import Interruption
+from benchmark.running.record import CannotWrite
 from tasks.checks import ConfigError
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -42,7 +42,7 @@ class Elsewhere(Exception):
 def compute_apart(
     interruption: Interruption, settings: Settings, identity: str, directory: Path, began: float
 ) -> dict[str, Any]:
-    """`benchmark.job.compute` in another process; returns what it returns, or raises.
+    """`benchmark.running.job.compute` in another process; returns what it returns, or raises.
 
     A signal that `interruption` notes is passed on. Raises Killed where the process was killed.
     """
@@ -63,7 +63,7 @@ def compute_apart(
 def run_child(interruption: Interruption, folder: str) -> int:
     """Start this module on a request and wait; returns the exit code."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.isolation", folder],
+        [sys.executable, "-m", "benchmark.running.apart", folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         bufsize=0,
@@ -113,7 +113,7 @@ def main() -> None:
     logging.raiseExceptions = False  # as in the sweep's process
     if job["logging"] is not None:
         logging.config.dictConfig(job["logging"])
-    from benchmark.job import COMPUTING_LOCK, alone, compute
+    from benchmark.running.job import COMPUTING_LOCK, alone, compute
 
     directory = Path(job["directory"])
     try:
@@ -151,7 +151,7 @@ def sendable(error: BaseException) -> dict[str, Any]:
 
 def received(error: dict[str, Any]) -> BaseException:
     """What `sendable` sent: an error of ours, or a RuntimeError with the other's name and text."""
-    from benchmark.job import Interrupted
+    from benchmark.running.job import Interrupted
 
     ours = {cls.__name__: cls for cls in (ConfigError, CannotWrite, Interrupted)}
     if error["name"] in ours:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.record import write_file
+from benchmark.running.record import write_file
 
 log = logging.getLogger(__name__)
 CURRENT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"

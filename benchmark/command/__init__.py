@@ -1,0 +1,1 @@
+"""Hydra's side: what is typed, what it is called, and what is answered to a mistake."""

@@ -1,0 +1,1 @@
+"""Programs of their own that train no benchmark: speed, kernels, theory."""
