@@ -276,10 +276,11 @@ def _row(item: dict[str, Any], run_directory: str, method: str) -> dict[str, Any
     metric = item["metric"]
     if metric not in METRICS:
         raise DamagedRecord(f"metric {metric!r} is none of {', '.join(METRICS)}")
-    value, ci95 = float(item[metric]), float(item["ci95"])
+    value = float(item[metric])
+    ci95 = math.nan if item["ci95"] is None else float(item["ci95"])  # of one episode: none
     if not (0 <= value <= (1 if metric == "accuracy" else math.inf)) or math.isinf(value):
         raise DamagedRecord(f"damaged: {metric} is {value}")
-    if not 0 <= ci95 < math.inf:
+    if item["ci95"] is not None and not 0 <= ci95 < math.inf:
         raise DamagedRecord(f"damaged: the interval of an evaluation (ci95) is {ci95}")
     return {
         "run": run_directory,

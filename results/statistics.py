@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-Verdict = Literal["within", "above", "below"]
+Verdict = Literal["within", "above", "below", "unknown"]
 
 
 class Estimate(NamedTuple):
@@ -39,22 +39,31 @@ class Estimate(NamedTuple):
 
 
 @cache
-def t_quantile(degrees_of_freedom: int, probability: float = 0.975) -> float:
-    """Quantile of Student's t distribution, to about six digits.
+def t_quantile(degrees_of_freedom: int) -> float:
+    """97.5 % quantile of Student's t distribution, the factor of a 95 % interval.
 
-    With t = sqrt(df) tan(angle) the density becomes cos(angle) ** (df - 1) on a bounded interval,
-    which a trapezoid sum integrates.
+    With t = sqrt(df) tan(angle), the probability of lying within +-t is a finite sum of powers of
+    cos(angle) (Abramowitz and Stegun 26.7.3 and 26.7.4); bisection finds where it is 95 %.
 
     Raises:
         ValueError: `degrees_of_freedom` below 1; one value has no spread.
     """
     if degrees_of_freedom < 1:
         raise ValueError(f"a t interval needs at least 2 values, not {degrees_of_freedom + 1}")
-    angle = np.linspace(-np.pi / 2, np.pi / 2, 200_001)
-    density = np.cos(angle) ** (degrees_of_freedom - 1)
-    mass = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    quantile = np.interp(probability, mass / mass[-1], angle)
-    return float(np.sqrt(degrees_of_freedom) * np.tan(quantile))
+    odd = degrees_of_freedom % 2
+    k = np.arange(1, max((degrees_of_freedom - odd) // 2, 1))
+    ratios = (2 * k - 1 + odd) / (2 * k + odd)
+
+    def within(angle: float) -> float:
+        terms = np.cumprod(np.concatenate([[np.cos(angle) ** odd], ratios * np.cos(angle) ** 2]))
+        total = np.sin(angle) * terms.sum() if degrees_of_freedom > 1 else 0.0
+        return 2 / np.pi * (angle + total) if odd else total
+
+    low, high = 0.0, np.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
+    return float(np.sqrt(degrees_of_freedom) * np.tan(low))
 
 
 def t_half_width(spread: ArrayLike, count: ArrayLike) -> np.ndarray:
@@ -75,14 +84,21 @@ def episode_interval(scores: ArrayLike) -> Estimate:
     """Mean score of one trained network, with its 95 % interval over episodes.
 
     Args:
-        scores: [episodes], one score an episode, of one seed.
+        scores: [episodes], one score an episode, of one seed; one alone has no interval (NaN).
 
     Raises:
-        ValueError: not one-dimensional, or fewer than two episodes.
+        ValueError: not one-dimensional, or none.
     """
-    scores = _vector(scores, "scores")
-    half_width = float(t_half_width(scores.std(ddof=1), scores.size))
+    scores = vector(scores, "scores", least=1)
+    spread = scores.std(ddof=1) if scores.size > 1 else np.nan
+    half_width = float(t_half_width(spread, scores.size))
     return Estimate(float(scores.mean()), half_width, "episodes", 1, scores.size)
+
+
+def mean_and_ci95(scores: ArrayLike) -> tuple[float, float | None]:
+    """`episode_interval` as a record holds it: mean, and half-width or None where there is none."""
+    estimate = episode_interval(scores)
+    return estimate.mean, None if np.isnan(estimate.half_width) else estimate.half_width
 
 
 def seed_interval(seed_means: ArrayLike, episodes: int) -> Estimate:
@@ -95,7 +111,7 @@ def seed_interval(seed_means: ArrayLike, episodes: int) -> Estimate:
     Raises:
         ValueError: not one-dimensional, or fewer than two seeds.
     """
-    seed_means = _vector(seed_means, "seed_means")
+    seed_means = vector(seed_means, "seed_means", least=2)
     half_width = float(t_half_width(seed_means.std(ddof=1), seed_means.size))
     return Estimate(float(seed_means.mean()), half_width, "seeds", seed_means.size, episodes)
 
@@ -128,19 +144,21 @@ def verdict(difference: float, half_width: float, other_half_width: float = 0.0)
     """Whether a difference lies 'within', 'above' or 'below' the joint 95 % interval.
 
     The joint half-width of two independent numbers is sqrt(a ** 2 + b ** 2); a published number
-    without an interval (NaN) counts as exact.
+    without an interval (NaN) counts as exact. Without an interval of our own nothing is known.
     """
+    if np.isnan(half_width):
+        return "unknown"
     joint = np.hypot(half_width, np.nan_to_num(other_half_width))
     if abs(difference) <= joint:
         return "within"
     return "above" if difference > 0 else "below"
 
 
-def _vector(values: ArrayLike, name: str) -> np.ndarray:
-    """`values` as a float64 vector of at least two values."""
-    vector = np.asarray(values, dtype=float)
-    if vector.ndim != 1 or vector.size < 2:
+def vector(values: ArrayLike, name: str, least: int) -> np.ndarray:
+    """`values` as a float64 vector of `least` values or more. Raises ValueError."""
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 1 or array.size < least:
         raise ValueError(
-            f"`{name}` must hold at least 2 values in one dimension, not the shape {vector.shape}"
+            f"`{name}` must hold at least {least} in one dimension, not the shape {array.shape}"
         )
-    return vector
+    return array

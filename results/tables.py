@@ -223,11 +223,13 @@ def _hidden(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def show_number(mean: float, half_width: float, metric: str) -> str:
-    """'95.39 ± 0.09' in percent for accuracy; '0.132 ± 0.012' for mse."""
-    if metric == "accuracy":
-        return f"{100 * mean:.2f} ± {100 * half_width:.2f}"
-    digits = max(0, 2 - int(np.floor(np.log10(mean)))) if mean > 0 else 3
-    return f"{mean:.{min(digits, 8)}f} ± {half_width:.{min(digits, 8)}f}"
+    """'95.39 ± 0.09' in percent for accuracy; '0.132 ± 0.012' for mse; '± -' without interval."""
+    digits, scale = 2, 100
+    if metric != "accuracy":
+        digits = min(8, max(0, 2 - int(np.floor(np.log10(mean))))) if mean > 0 else 3
+        scale = 1
+    width = "-" if np.isnan(half_width) else f"{scale * half_width:.{digits}f}"
+    return f"{scale * mean:.{digits}f} ± {width}"
 
 
 def layout(table: Table) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def evaluation(
     transductive: bool,
     value: float,
     *,
-    ci95: float = 0.017,
+    ci95: float | None = 0.017,
     steps: int | None = 50,
     metric: str = "accuracy",
     ways: int = 5,

@@ -1,5 +1,8 @@
 """Intervals: against hand-worked cases, printed tables, and their promise of 95 % by simulation."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,10 +53,27 @@ def test_t_half_width_has_no_answer_for_one_value():
     assert widths[1] == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
 
 
-@pytest.mark.parametrize("scores", [[0.5], [], [[0.1, 0.2], [0.3, 0.4]]])
-def test_an_interval_needs_several_scores(scores):
-    with pytest.raises(ValueError, match="`scores` must hold at least 2 values in one dimension"):
+@pytest.mark.parametrize("scores", [[], [[0.1, 0.2], [0.3, 0.4]]])
+def test_an_interval_needs_a_row_of_scores(scores):
+    with pytest.raises(ValueError, match="`scores` must hold at least 1 in one dimension"):
         statistics.episode_interval(scores)
+
+
+def test_one_episode_has_no_interval():
+    estimate = statistics.episode_interval([0.25])
+    assert estimate.mean == 0.25 and np.isnan(estimate.half_width)
+    assert statistics.mean_and_ci95([0.25]) == (0.25, None)
+    assert statistics.verdict(0.1, estimate.half_width) == "unknown"
+
+
+def test_statistics_need_nothing_but_numpy():
+    code = (
+        "import sys, results.statistics\n"
+        "heavy = {'pandas', 'matplotlib', 'scipy', 'tensorflow', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])

@@ -51,6 +51,14 @@ def test_one_seed_keeps_its_interval_over_episodes_and_says_so(tmp_path):
     ]
 
 
+def test_one_episode_has_no_interval(tmp_path):
+    row = fake.evaluation(1, False, 0.8, ci95=None, episodes=1)
+    fake.write(tmp_path, fake.record(evaluations=[row], baselines=[]))
+    table = table_of(tmp_path, published=True)
+    assert tables.layout(table)["5-way 1-shot"].tolist() == ["80.00 ± -"]
+    assert table.comparison["verdict"].tolist() == ["unknown"]
+
+
 def test_two_seeds_are_said_to_be_few(tmp_path):
     fake.sweep(tmp_path, seeds=(0, 1))
     assert "one degree of freedom" in table_of(tmp_path).caption[1]
@@ -386,6 +394,7 @@ def test_latex_fits_the_line_and_has_real_minus_signs(tmp_path):
     [
         (0.7891, 0.017, "accuracy", "78.91 ± 1.70"),
         (1.0, 0.0, "accuracy", "100.00 ± 0.00"),
+        (0.8, np.nan, "accuracy", "80.00 ± -"),
         (4.191, 0.051, "mse", "4.19 ± 0.05"),
         (0.00123, 0.0002, "mse", "0.00123 ± 0.00020"),
         (0.0, 0.0, "mse", "0.000 ± 0.000"),
