@@ -11,10 +11,10 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from benchmark import config
+from benchmark.algorithms import Algorithm
 from benchmark.evaluation import Evaluator
 from benchmark.inner_loop import Learner
 from benchmark.network import Network
-from benchmark.outer_loop import Algorithm
 from benchmark.running import initialisation, record
 from benchmark.running.run import build_inner_loop
 from tasks.base import Task

@@ -15,8 +15,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from benchmark.algorithms import Algorithm
 from benchmark.models import Model
-from benchmark.outer_loop import Algorithm
 from benchmark.tracking.base import Tracking
 from tasks.base import Task
 from tasks.checks import ConfigError, as_typed, require
@@ -36,6 +36,11 @@ NEUTRAL = (
     "task.data_dir",
     "task.cache_dir",
 )
+# Classes that records name by a path of an earlier version.
+MOVED = {
+    "benchmark.outer_loop.FirstOrder": "benchmark.algorithms.FirstOrder",
+    "benchmark.outer_loop.MAML": "benchmark.algorithms.MAML",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +185,7 @@ def load_top(cfg: DictConfig) -> Top:
 def target(group: str, node: DictConfig, kind: type) -> type:
     """The dataclass named by a group's `_target_`, a subclass of `kind`."""
     path = str(node.get("_target_"))
-    module, _, name = path.rpartition(".")
+    module, _, name = MOVED.get(path, path).rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

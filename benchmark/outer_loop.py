@@ -1,327 +1,91 @@
-"""The outer loop: how the learners adapted to single tasks move the initialisation.
+"""The outer loop: how what single tasks have learnt moves the initialisation.
 
-An algorithm is a frozen dataclass whose fields are the keys of its yaml under `conf/algorithm/`.
-To add one, inherit from `Algorithm` and write `propose`.
+Reptile as the paper has it (section 3, algorithms 1 and 2) where a task proposes its adapted
+weights less the initialisation, W - phi; the other algorithms of `benchmark.algorithms` differ in
+what a task proposes, not here.
 """
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
+import tensorflow as tf
+
+from benchmark.algorithms import Algorithm
+from benchmark.inner_loop import InnerLoop, Learner
+from benchmark.outer_optimizer import Interpolation, KerasStep
 from tasks.base import Distribution, Task
-from tasks.checks import require
-from tasks.episode import Episode
+from tasks.sampling import fold_in
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from benchmark.inner_loop import InnerLoop, Learner
+# (number of a training task, learner before it) -> (displacement [P], learner after it)
+Learn = Callable[[tf.Tensor, Learner], tuple[tf.Tensor, Learner]]
+# Of a meta-batch: mean displacement [P], the optimiser's second moment [P] and count behind it
+Totals = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class MetaState(NamedTuple):
     """All that a meta-iteration changes: the learner and the outer optimiser's variables."""
 
-    learner: "Learner"
-    outer: tuple["tf.Tensor", ...] = ()
+    learner: Learner
+    outer: tuple[tf.Tensor, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Algorithm:
-    """Settings and loop shared by all meta-learning algorithms."""
+def meta_iteration(
+    algorithm: Algorithm,
+    learn: Learn,
+    outer: Interpolation | KerasStep,
+    iteration: tf.Tensor,
+    state: MetaState,
+) -> MetaState:
+    """Learn `meta_batch` tasks from the same initialisation phi, then move it by their mean.
 
-    name: str
-    meta_iterations: int
-    meta_batch: int
-    serial: bool
-    inner_steps: int
-    inner_batch: int
-    inner_optimizer: str
-    inner_learning_rate: float
-    loss_reduction: str
-    replacement: bool
-    outer_step: float
-    outer_step_final: float
-    outer_optimizer: Any
-
-    def check(self, task: Task) -> None:
-        """Raise ConfigError for settings that cannot work on `task`."""
-        for key in ("meta_batch", "inner_steps", "inner_batch"):
-            require(getattr(self, key) >= 1, f"algorithm.{key}", getattr(self, key), "at least 1")
-        require(
-            self.meta_iterations >= 0,
-            "algorithm.meta_iterations",
-            self.meta_iterations,
-            "at least 0",
-        )
-        rate = self.inner_learning_rate
-        finite = "above 0 and finite"
-        require(0 < rate < math.inf, "algorithm.inner_learning_rate", rate, finite)
-        if self.outer_optimizer is not None:
-            rule = "above 0 with an outer optimizer, whose learning rate it is"
-            require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
-        for key in ("outer_step", "outer_step_final"):
-            step = getattr(self, key)
-            require(0 <= step < math.inf, f"algorithm.{key}", step, "at least 0 and finite")
-        optimizers, reductions = ("adam", "sgd"), ("sum", "mean")
-        require(
-            self.inner_optimizer in optimizers,
-            "algorithm.inner_optimizer",
-            self.inner_optimizer,
-            f"one of {', '.join(optimizers)}",
-        )
-        require(
-            self.loss_reduction in reductions,
-            "algorithm.loss_reduction",
-            self.loss_reduction,
-            f"one of {', '.join(reductions)}",
-        )
-        if self.replacement:
-            support = task.ways * task.train_shots
-            require(
-                self.inner_batch <= support,
-                "algorithm.inner_batch",
-                self.inner_batch,
-                f"at most {support} with algorithm.replacement=true, the size of the support set "
-                "(task.ways x task.train_shots)",
-            )
-
-    @property
-    def train_queries(self) -> int:
-        """Query examples a class that training needs beside the support set."""
-        return 0
-
-    def learn_task(
-        self,
-        inner: "InnerLoop",
-        learner: "Learner",
-        distribution: Distribution,
-        task: Task,
-        seed: "tf.Tensor",
-    ) -> tuple["tf.Tensor", "Learner"]:
-        """Sample one task and learn from it.
-
-        Returns the displacement [P] that this task proposes for the initialisation, and the
-        learner whose optimiser state lives on (its params are not used).
-        """
-        from tasks.sampling import split_seed
-
-        for_episode, for_batches = split_seed(seed, 2)
-        episode = distribution.sample(
-            "train", for_episode, task.ways, task.train_shots, self.train_queries
-        )
-        return self.propose(inner, learner, episode, self.order(task, for_batches))
-
-    def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
-        """[inner_steps, inner_batch] int32 rows of the support set (sorted class by class)."""
-        from tasks.sampling import batch_order
-
-        size = task.ways * task.train_shots
-        return batch_order(seed, size, self.inner_steps, self.inner_batch, self.replacement)
-
-    def propose(
-        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
-    ) -> tuple["tf.Tensor", "Learner"]:
-        """What `learn_task` returns, from the mini-batches `order` of the support set."""
-        raise NotImplementedError
-
-    def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
-        """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""
-        import tensorflow as tf
-
-        done = tf.cast(iteration, tf.float32) / max(self.meta_iterations, 1)
-        return self.outer_step + (self.outer_step_final - self.outer_step) * done
-
-    def meta_iteration(
-        self,
-        inner: "InnerLoop",
-        outer: Any,
-        distribution: Distribution,
-        task: Task,
-        key: "tf.Tensor",
-        iteration: "tf.Tensor",
-        state: MetaState,
-    ) -> MetaState:
-        """Learn `meta_batch` tasks from the same initialisation, then move it by their mean.
-
-        outer: how it moves, of benchmark.outer_optimizer; key: [2] seed of all training episodes.
-        """
-        from tasks.sampling import fold_in
-
-        def learn(number: "tf.Tensor", learner: "Learner") -> tuple["tf.Tensor", "Learner"]:
-            seed = fold_in(key, iteration * self.meta_batch + number)
-            return self.learn_task(inner, learner, distribution, task, seed)
-
-        run = self.one_after_another if self.serial else self.side_by_side
-        displacement, moment, count = run(learn, state.learner)
-        params, outer_state = outer.update(
-            state.learner.params, displacement, self.step_size(iteration), state.outer
-        )
-        return MetaState(type(state.learner)(params, moment, count), outer_state)
-
-    def side_by_side(self, learn: Any, learner: "Learner") -> tuple[Any, Any, Any]:
-        """Mean displacement and mean second moment of tasks that run in parallel."""
-        import tensorflow as tf
-
-        def one(number: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
-            displacement, after = learn(number, learner)
-            return displacement, after.moment, after.count
-
-        displacements, moments, counts = tf.map_fn(
-            one,
-            tf.range(self.meta_batch, dtype=tf.int64),
-            fn_output_signature=(tf.float32, tf.float32, tf.int64),
-            parallel_iterations=self.meta_batch,
-        )
-        return tf.reduce_mean(displacements, 0), tf.reduce_mean(moments, 0), counts[0]
-
-    def one_after_another(self, learn: Any, learner: "Learner") -> tuple[Any, Any, Any]:
-        """Mean displacement of tasks that hand the optimiser's state on (the authors' code)."""
-        import tensorflow as tf
-
-        total, now = tf.zeros_like(learner.params), learner
-        for number in range(self.meta_batch):
-            displacement, after = learn(tf.constant(number, tf.int64), now)
-            total += displacement
-            now = after._replace(params=learner.params)
-        return total / self.meta_batch, now.moment, now.count
-
-
-@dataclass(frozen=True, kw_only=True)
-class FirstOrder(Algorithm):
-    """Reptile, first-order MAML, joint training and the gradient combinations between them.
-
-    Each inner step moves the parameters by a displacement D_i; a task proposes the weighted sum
-    of them. Weights of one give Reptile (the sum is W - phi), weight on the last step only
-    gives first-order MAML, a single inner step gives joint training (paper, sections 2.2, 5, 6.2).
-
-    step_weights: "all" (ones), "average" (1 / inner_steps), "last", or a list of weights.
-    tail_shots: 0 = the last mini-batch comes from the same examples as the others ("shared
-    tail"); s = s examples a class are held back for it ("separate tail", paper section 6.3).
+    iteration: int64 scalar from 0; with it the numbers of the tasks and the outer step go on.
     """
-
-    step_weights: Any
-    tail_shots: int
-
-    def check(self, task: Task) -> None:
-        super().check(task)
-        weights = self.step_weights
-        named = weights in ("all", "average", "last")
-        listed = (
-            isinstance(weights, list)
-            and len(weights) == self.inner_steps
-            and all(type(w) in (int, float) and math.isfinite(w) for w in weights)
-        )
-        require(
-            named or listed,
-            "algorithm.step_weights",
-            weights,
-            f"all, average, last or a list of algorithm.inner_steps={self.inner_steps} numbers",
-        )
-        if self.tail_shots:
-            require(
-                0 < self.tail_shots < task.train_shots
-                and self.tail_shots * task.ways == self.inner_batch
-                and self.inner_steps > 1,
-                "algorithm.tail_shots",
-                self.tail_shots,
-                f"0, or below task.train_shots={task.train_shots} with inner_steps > 1 and "
-                f"task.ways x tail_shots = algorithm.inner_batch={self.inner_batch}",
-            )
-            require(
-                not self.replacement or 2 * self.tail_shots <= task.train_shots,
-                "algorithm.tail_shots",
-                self.tail_shots,
-                f"at most half of task.train_shots={task.train_shots} with "
-                "algorithm.replacement=true, since a batch is drawn from the other examples",
-            )
-
-    def weights(self) -> list[float]:
-        """One weight an inner step."""
-        k = self.inner_steps
-        if isinstance(self.step_weights, list):
-            return self.step_weights
-        named = {"all": [1.0] * k, "average": [1 / k] * k, "last": [0.0] * (k - 1) + [1.0]}
-        return named[self.step_weights]
-
-    def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
-        """As `Algorithm.order`, the last row the tail where there is one."""
-        if not self.tail_shots:
-            return super().order(task, seed)
-        import tensorflow as tf
-
-        from tasks.sampling import batch_order
-
-        ways, shots, tail = task.ways, task.train_shots, self.tail_shots
-        head, steps = shots - tail, self.inner_steps - 1
-        order = batch_order(seed, ways * head, steps, self.inner_batch, self.replacement)
-        row = lambda first, count: tf.range(ways)[:, None] * shots + first + tf.range(count)  # noqa: E731
-        heads, tails = tf.reshape(row(0, head), [-1]), tf.reshape(row(head, tail), [1, -1])
-        return tf.concat([tf.gather(heads, order), tails], 0)
-
-    def propose(
-        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
-    ) -> tuple["tf.Tensor", "Learner"]:
-        """The weighted sum of the inner steps' displacements."""
-        displacement, start = 0.0, learner
-        for first, last, weight in runs_of_equal(self.weights()):
-            after = inner.adapt(start, episode.support_x, episode.support_y, order[first:last])
-            if weight:
-                displacement += weight * (after.params - start.params)
-            start = after
-        return displacement, start
+    phi, size = state.learner.params, algorithm.meta_batch
+    numbers = iteration * size + tf.range(size, dtype=tf.int64)
+    over_tasks = one_after_another if algorithm.serial else side_by_side
+    displacement, moment, count = over_tasks(learn, numbers, state.learner)
+    phi, outer_state = outer.update(phi, displacement, step_size(algorithm, iteration), state.outer)
+    return MetaState(Learner(phi, moment, count), outer_state)
 
 
-def runs_of_equal(weights: list[float]) -> list[tuple[int, int, float]]:
-    """(first, last, weight) of each run of equal weights, so that its steps share one loop.
-
-    >>> runs_of_equal([0, 0, 1])
-    [(0, 2, 0), (2, 3, 1)]
-    """
-    starts = [i for i, w in enumerate(weights) if i == 0 or w != weights[i - 1]]
-    return [
-        (first, last, weights[first])
-        for first, last in zip(starts, [*starts[1:], len(weights)], strict=True)
-    ]
+def step_size(algorithm: Algorithm, iteration: tf.Tensor) -> tf.Tensor:
+    """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""
+    done = tf.cast(iteration, tf.float32) / max(algorithm.meta_iterations, 1)
+    return algorithm.outer_step + (algorithm.outer_step_final - algorithm.outer_step) * done
 
 
-@dataclass(frozen=True, kw_only=True)
-class MAML(Algorithm):
-    """Second-order MAML: the gradient of the query loss through the unrolled inner loop.
+def side_by_side(learn: Learn, numbers: tf.Tensor, learner: Learner) -> Totals:
+    """Means over tasks that learn in parallel, each from `learner`; numbers: [meta_batch] int64."""
 
-    Finn, Abbeel and Levine 2017, algorithm 1; `train_queries_per_class` examples a class, disjoint
-    from the support set, measure the adapted parameters.
-    """
+    def one(number: tf.Tensor) -> Totals:
+        displacement, after = learn(number, learner)
+        return displacement, after.moment, after.count
 
-    train_queries_per_class: int
+    displacements, moments, counts = tf.map_fn(
+        one,
+        numbers,
+        fn_output_signature=(tf.float32, tf.float32, tf.int64),
+        parallel_iterations=numbers.shape[0],
+    )
+    return tf.reduce_mean(displacements, 0), tf.reduce_mean(moments, 0), counts[0]
 
-    @property
-    def train_queries(self) -> int:
-        return self.train_queries_per_class
 
-    def check(self, task: Task) -> None:
-        super().check(task)
-        require(
-            self.inner_optimizer == "sgd",
-            "algorithm.inner_optimizer",
-            self.inner_optimizer,
-            "sgd: MAML differentiates through plain gradient steps",
-        )
-        count = self.train_queries_per_class
-        require(count >= 1, "algorithm.train_queries_per_class", count, "at least 1")
+def one_after_another(learn: Learn, numbers: tf.Tensor, learner: Learner) -> Totals:
+    """The same of tasks that hand the optimiser's state on, as in the authors' code."""
+    total, now = tf.zeros_like(learner.params), learner
+    for number in tf.unstack(numbers):
+        displacement, after = learn(number, now)
+        total += displacement
+        now = after._replace(params=learner.params)
+    return total / numbers.shape[0], now.moment, now.count
 
-    def propose(
-        self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
-    ) -> tuple["tf.Tensor", "Learner"]:
-        """Minus the gradient of the loss on the query set."""
-        import tensorflow as tf
 
-        from benchmark.optimizers import sgd_update
+def training_tasks(
+    algorithm: Algorithm, inner: InnerLoop, distribution: Distribution, task: Task, key: tf.Tensor
+) -> Learn:
+    """The tasks that training meets: number i is a function of (key, i) alone. key: [2] seed."""
 
-        with tf.GradientTape() as tape:
-            tape.watch(learner.params)
-            params = learner.params
-            for rows in tf.unstack(order):
-                x, y = (tf.gather(part, rows) for part in (episode.support_x, episode.support_y))
-                params = sgd_update(params, inner.gradient(params, x, y), self.inner_learning_rate)
-            loss = inner.loss(params, episode.query_x, episode.query_y)
-        return -tape.gradient(loss, learner.params), learner
+    def learn(number: tf.Tensor, learner: Learner) -> tuple[tf.Tensor, Learner]:
+        return algorithm.learn_task(inner, learner, distribution, task, fold_in(key, number))
+
+    return learn

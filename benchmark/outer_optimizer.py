@@ -58,6 +58,8 @@ class KerasStep:
         return params + step / self.first_step * (moved - params), after
 
 
-def outer_optimizer(config: Any, learning_rate: float, initial: np.ndarray) -> Any:
+def outer_optimizer(
+    config: Any, learning_rate: float, initial: np.ndarray
+) -> Interpolation | KerasStep:
     """Interpolation where `config` is None, else the Keras optimiser it names."""
     return KerasStep(config, learning_rate, initial) if config else Interpolation()

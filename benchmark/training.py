@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, mean_and_interval
 from benchmark.inner_loop import InnerLoop, Learner
-from benchmark.outer_loop import MetaState
+from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.running.checkpoint import Progress
 from tasks.base import Distribution
@@ -36,13 +36,12 @@ class Trainer:
             algorithm.outer_optimizer, algorithm.outer_step, inner.network.initial
         )
         self.initial_outer_state = outer.initial
+        learn = training_tasks(algorithm, inner, distribution, task, key)
 
         @tf.function(jit_compile=settings.runtime.jit)
         def run(state: MetaState, start: tf.Tensor, stop: tf.Tensor) -> MetaState:
             def body(i: tf.Tensor, now: MetaState) -> tuple[tf.Tensor, MetaState]:
-                return i + 1, algorithm.meta_iteration(
-                    inner, outer, distribution, task, key, i, now
-                )
+                return i + 1, meta_iteration(algorithm, learn, outer, i, now)
 
             _, state = tf.while_loop(
                 lambda i, _: i < stop, body, (start, state), parallel_iterations=1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from benchmark import config
+from benchmark import algorithms, config
 from tasks.checks import ConfigError
 from tests.toy import compose, settings
 
@@ -141,7 +141,7 @@ REFUSED = {
     "task._target_=benchmark.models.Conv": "task._target_=benchmark.models.Conv: must be a datacla",
     "algorithm._target_=benchmark.config.Runtime": (
         "algorithm._target_=benchmark.config.Runtime: must be a dataclass that inherits from "
-        "benchmark.outer_loop.Algorithm"
+        "benchmark.algorithms.Algorithm"
     ),
     "model._target_=tasks.glyphs.Glyphs": (
         "model._target_=tasks.glyphs.Glyphs: must be a dataclass that inherits from "
@@ -249,6 +249,14 @@ def test_a_model_of_ones_own_is_found_by_its_path_and_as_strictly_read(tmp_path,
     assert config.load(cfg).model.width == 3
     cfg.model.width = "wide"
     assert refusal(cfg) == "model.width=wide: must be of type int"
+
+
+@pytest.mark.parametrize("name", ["FirstOrder", "MAML"])
+def test_an_algorithm_is_found_by_the_path_that_older_records_name(name):
+    cfg = compose("algorithm=maml" if name == "MAML" else "algorithm=reptile")
+    now = type(config.load(cfg).algorithm)
+    cfg.algorithm._target_ = f"benchmark.outer_loop.{name}"
+    assert type(config.load(cfg).algorithm) is now is getattr(algorithms, name)
 
 
 # --- Fingerprints ---

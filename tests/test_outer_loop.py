@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmark.outer_loop import Algorithm, MetaState, runs_of_equal
+from benchmark.algorithms import Algorithm, runs_of_equal
+from benchmark.outer_loop import MetaState, meta_iteration, step_size, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.running.checkpoint import Progress
 from benchmark.running.run import build_inner_loop, build_network
@@ -44,7 +45,8 @@ def outer(network, chosen, state, iteration=0, task=TASK):
     """One meta-iteration of ours."""
     inner, move = inner_loop(network, chosen), outer_of(network, chosen)
     number = tf.constant(iteration, tf.int64)
-    return chosen.meta_iteration(inner, move, task.load(), task, KEY, number, state)
+    learn = training_tasks(chosen, inner, task.load(), task, KEY)
+    return meta_iteration(chosen, learn, move, number, state)
 
 
 def outer_of(network, chosen):
@@ -186,7 +188,7 @@ def test_every_iteration_and_every_place_in_the_meta_batch_has_a_task_of_its_own
 def test_the_outer_step_falls_linearly(first, final, at):
     """Ten iterations, 0 to 9: the final step is what an eleventh would have (the authors' code)."""
     chosen = algorithm("reptile", meta_iterations=10, outer_step=first, outer_step_final=final)
-    steps = [float(chosen.step_size(tf.constant(i, tf.int64))) for i in (0, 5, 9)]
+    steps = [float(step_size(chosen, tf.constant(i, tf.int64))) for i in (0, 5, 9)]
     np.testing.assert_allclose(steps, at, rtol=1e-6)
 
 

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from benchmark import predictions
+from benchmark.algorithms import Algorithm
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
 from benchmark.inner_loop import InnerLoop
 from benchmark.network import Network
-from benchmark.outer_loop import Algorithm
 from benchmark.predictions import predict_episodes
 from benchmark.running import checkpoint, initialisation, record
 from benchmark.running.bar import Bar, Interruption
