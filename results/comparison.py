@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from results import records, statistics
+from results import reading, records, schema, statistics
 from results.grouping import BadOption, row_keys, select, summarise, varying_keys
 
 _PUBLISHED = Path(__file__).parent / "published"
@@ -115,7 +115,7 @@ def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.Da
         select(frame, side.split(";") if "=" in side else [f"method={side}"])
         for side in (first, second)
     ]
-    protocol = [key for key in records.PROTOCOL if key != "episodes"]
+    protocol = [key for key in schema.PROTOCOL if key != "episodes"]
     shared = [
         "seed",
         *protocol,
@@ -183,7 +183,7 @@ def common_episodes(group: pd.DataFrame) -> tuple[list[np.ndarray], list[np.ndar
     """
     first, second = (
         [
-            records.load_scores(run, key)
+            reading.load_scores(run, key)
             for run, key in zip(group[f"run_{side}"], group[f"scores_{side}"], strict=True)
         ]
         for side in ("first", "second")

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from results import predictions, records
+from results import predictions, reading, records, schema
 from results.grouping import baselines_last, row_keys, show_value, summarise
 from results.labels import (
     column_label,
@@ -165,7 +165,7 @@ def _rank(method: Any) -> tuple[bool, int, int]:
     """Gradient combinations by their number of steps, then by kind; baselines last."""
     combined = combination(method)
     steps, kind = (combined.steps, KINDS.index(combined.kind)) if combined else (0, 0)
-    return method in records.BASELINES, steps, kind
+    return method in schema.BASELINES, steps, kind
 
 
 def _looks(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -482,7 +482,7 @@ def _of_predictions(found: records.Records) -> dict[str, tuple[str, Axes]]:
     for run in found.runs[found.runs["status"] == "completed"].to_dict("records"):
         try:
             episodes = predictions.read_episodes(run["run"])
-        except records.DamagedRecord as error:
+        except reading.DamagedRecord as error:
             found.problems.append(str(error))
             continue
         name = f"{method_name(run['method'])}, seed {run['seed']}, unseen task"
@@ -526,7 +526,7 @@ def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
         x = max(swept, key=lambda key: rows.groupby("method")[key].nunique().sum())
         made["grid"] = (f"score over {_axis_name(x)}.", over_grid(rows, x))
         made |= _heat_maps(rows, x)
-    trained = rows.loc[~rows["method"].isin(records.BASELINES), "method"]
+    trained = rows.loc[~rows["method"].isin(schema.BASELINES), "method"]
     if set(keys) - {*swept, "method"} or trained.nunique() > 1:
         shots = rows["shots"].min()
         fewest = rows[

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tabulate import SEPARATING_LINE, tabulate
 
-from results import records, statistics, tables
+from results import reading, records, schema, statistics, tables
 from results.comparison import common_episodes
 from results.grouping import row_keys, show_value
 from results.labels import counted, row_label, tail_names
@@ -454,7 +454,7 @@ def _curve_means(points: pd.DataFrame) -> pd.DataFrame:
 def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Each setting with its rows; baselines belong to all that they do not differ from."""
     keys = [key for key in CONTEXT if key in frame]
-    is_baseline = frame["method"].isin(records.BASELINES)
+    is_baseline = frame["method"].isin(schema.BASELINES)
     groups: Any = frame[~is_baseline].groupby(keys, dropna=False)
     for values, rows in groups:
         setting = dict(zip(keys, values, strict=True))
@@ -487,7 +487,7 @@ def _estimate(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
         return _estimate_without_scores(pairs)
     try:
         first, second = common_episodes(pairs)
-    except records.DamagedRecord:
+    except reading.DamagedRecord:
         return _estimate_without_scores(pairs)
     means = [np.mean([scores.mean(dtype=float) for scores in side]) for side in (first, second)]
     return float(means[0]), float(means[1]), statistics.paired_difference(first, second)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import records, statistics
+from results import records, schema, statistics
 
 ALIASES = {
     "algorithm": "method",
@@ -21,7 +21,7 @@ ALIASES = {
     "model": "model.name",
     "meta_iterations": "algorithm.meta_iterations",
     "iterations": "algorithm.meta_iterations",
-    **{f"evaluation.{key}": key for key in records.PROTOCOL},
+    **{f"evaluation.{key}": key for key in schema.PROTOCOL},
 }
 
 
@@ -163,7 +163,7 @@ def baselines_last(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Cells in ascending order of `keys`, those of baselines at the end."""
     if "method" not in cells:
         return cells.sort_values(list(keys), ignore_index=True)
-    last = cells["method"].isin(records.BASELINES)
+    last = cells["method"].isin(schema.BASELINES)
     return (
         cells.assign(_last=last)
         .sort_values(["_last", *keys], ignore_index=True)

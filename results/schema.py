@@ -6,7 +6,9 @@ nothing but Python.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = 1
@@ -55,6 +57,112 @@ CURVE_COLUMNS = (
     "ci95",
 )
 
+
+KINDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
+
+
+class Misfit(ValueError):
+    """A record that is none; the text names the field, its value and what it may be."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a field may hold: a `kind` of value between `least` and `most`, or one of `choices`.
+
+    Unless it is required it may also be null or missing. A whole number counts as a float; true
+    and false are no numbers; NaN and infinity never fit.
+    """
+
+    kind: type
+    least: float = -math.inf
+    most: float = math.inf
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value may stand in this field."""
+        if value is None:
+            return not self.required
+        kinds: Any = (int, float) if self.kind is float else self.kind
+        if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
+            return False
+        if self.choices and value not in self.choices:
+            return False
+        if self.kind in (int, float):
+            return self.least <= value <= self.most and abs(value) < math.inf
+        return True
+
+    def __str__(self) -> str:
+        """'a whole number of at least 1'."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        name = KINDS[self.kind]
+        low = f" of at least {self.least:g}" if self.least > -math.inf else ""
+        return name + low + (f" and at most {self.most:g}" if self.most < math.inf else "")
+
+
+RECORD_FIELDS = {
+    "status": Field(str, choices=STATUSES, required=True),
+    "config": Field(dict, required=True),
+    **{
+        key: Field(str)
+        for key in ("reason", "command", "experiment", "fingerprint", "started", "finished", "seal")
+    },
+    **{key: Field(dict) for key in ("data", "timing", "environment", "digests")},
+    **{key: Field(list) for key in ("evaluations", "baselines", "learning_curve")},
+}
+
+SCORE_FIELDS = {
+    "metric": Field(str, choices=METRICS, required=True),
+    "split": Field(str),
+    "ways": Field(int, 1),
+    "shots": Field(int, 1),
+    "transductive": Field(bool),
+    "steps": Field(int, 0),
+    "queries": Field(int, 1),
+    "episodes": Field(int, 1),
+    "ci95": Field(float, 0),
+    "scores": Field(str),
+}
+"""An evaluation; a baseline has a `method` besides, a point of the curve an `iteration`. Each holds
+its number under the name of its metric (VALUE_FIELDS). `ci95` is null where there is none."""
+
+SETTING_FIELDS = {
+    "seed": Field(int, 0),
+    "algorithm.name": Field(str, required=True),
+    **{f"{group}.name": Field(str) for group in ("task", "model")},
+    **{
+        key: Field(int, 0)
+        for key in (
+            "task.ways",
+            "task.train_shots",
+            "algorithm.meta_iterations",
+            "algorithm.meta_batch",
+            "algorithm.inner_steps",
+            "algorithm.inner_batch",
+            "algorithm.tail_shots",
+            "evaluation.batch",
+        )
+    },
+    **{f"algorithm.{key}": Field(float) for key in ("inner_learning_rate", "outer_step")},
+    "algorithm.replacement": Field(bool),
+}
+"""Settings in `config` that a reader reckons with; any others may stand there too."""
+
+VALUE_FIELDS = {
+    "accuracy": Field(float, 0, 1, required=True),
+    "mse": Field(float, 0, required=True),
+}
+BASELINE_FIELDS = {"method": Field(str, required=True)}
+POINT_FIELDS = {"iteration": Field(int, 0, required=True)}
+
 OWN_PACKAGES = ("benchmark.", "tasks.")
 """Begin the `_target_` of the project's own classes. Where a class lives is no setting: its group's
 `name` and settings identify it, and a record stays comparable when a file moves."""
@@ -86,3 +194,51 @@ def seal(record: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in record.items() if key != "seal"}
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return digest(text.encode("ascii"))
+
+
+def check(record: Any) -> None:
+    """Raise Misfit where a record has not the fields that this page promises."""
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise Misfit("not a record: it has no `config`")
+    if record.get("schema") != SCHEMA:
+        raise Misfit(f"schema {shown(record.get('schema'))}; this reader knows {SCHEMA}")
+    check_fields("", record, RECORD_FIELDS)
+    check_fields(
+        "config.", {k: setting(record["config"], k) for k in SETTING_FIELDS}, SETTING_FIELDS
+    )
+    check_fields("timing.", record.get("timing") or {}, {}, others=Field(float))
+    check_fields("digests.", record.get("digests") or {}, {}, others=Field(str))
+    more = {"evaluations": {}, "baselines": BASELINE_FIELDS, "learning_curve": POINT_FIELDS}
+    for name, fields in more.items():
+        for number, row in enumerate(record.get(name) or ()):
+            check_row(f"{name}[{number}]", row, fields)
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key, or None where there is none."""
+    group, _, name = key.rpartition(".")
+    values = config.get(group) if group else config
+    return values.get(name) if isinstance(values, Mapping) else None
+
+
+def check_row(name: str, row: Any, more: Mapping[str, Field]) -> None:
+    """Raise Misfit unless `row` is an evaluation with the fields `more` besides."""
+    check_fields("", {name: row}, {name: Field(dict, required=True)})
+    check_fields(f"{name}.", row, {**SCORE_FIELDS, **more})
+    check_fields(f"{name}.", row, {row["metric"]: VALUE_FIELDS[row["metric"]]})
+
+
+def check_fields(
+    prefix: str, values: Mapping[str, Any], fields: Mapping[str, Field], others: Field | None = None
+) -> None:
+    """Raise Misfit for the first value that does not fit; `others` is for keys not in `fields`."""
+    named = {**dict.fromkeys(values, others), **fields} if others else fields
+    for key, field in named.items():
+        if not field.fits(values.get(key)):
+            raise Misfit(f"damaged: {prefix}{key} is {shown(values.get(key))}, not {field}")
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a file, cut short."""
+    text = "missing" if value is None else ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

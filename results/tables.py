@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from results import records
+from results import records, schema
 from results.comparison import compare_with_published
 from results.grouping import (
     baselines_last,
@@ -87,7 +87,7 @@ def accuracy_tables(
         BadOption: see `resolve_key`.
     """
     by_metric = {
-        metric: found.completed[found.completed["metric"] == metric] for metric in records.METRICS
+        metric: found.completed[found.completed["metric"] == metric] for metric in schema.METRICS
     }
     return [_one_table(part, rows, columns, published) for part in by_metric.values() if len(part)]
 
@@ -102,7 +102,7 @@ def _one_table(
         needed = row_keys(frame, [*across, *down])
     elif rows is None:
         # Without the method first: a budget that differs from method to method is not hidden.
-        trained = frame[~frame["method"].isin(records.BASELINES)]
+        trained = frame[~frame["method"].isin(schema.BASELINES)]
         needed = [key for key in row_keys(trained, across) if key != "method"]
         needed += row_keys(frame, [*across, *down, *needed])
     else:
@@ -165,7 +165,7 @@ def _header(frame: pd.DataFrame) -> list[str]:
 
 def _episodes(frame: pd.DataFrame) -> str:
     """'400 episodes', or '400 episodes (baselines 200)'."""
-    baseline = frame["method"].isin(records.BASELINES)
+    baseline = frame["method"].isin(schema.BASELINES)
     counts = [
         _listing(sorted(part["episodes"].dropna().unique()))
         for part in (frame[~baseline], frame[baseline])

@@ -136,7 +136,6 @@ def record(
             "tensorflow": "2.21.0",
             "device": "a CPU",
             "cores": 2,
-            "hostname_hash": "h1",
         },
     }
     return document | changes

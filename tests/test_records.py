@@ -9,8 +9,13 @@ import time
 import numpy as np
 import pytest
 
-from results import records
+from results import reading, records, schema, tables
 from tests import fake_records as fake
+from tests.command import PROJECT
+
+PUBLISHED = sorted(
+    {path.parent.parent for path in PROJECT.glob("results/published/*/*/record.json")}
+)
 
 
 def test_results_never_import_tensorflow_or_the_benchmark():
@@ -75,44 +80,200 @@ def test_a_run_in_progress_can_be_plotted_and_is_named(tmp_path):
         ("", "damaged or cut off: not JSON"),
         (json.dumps(fake.record() | {"schema": 2}), "schema 2; this reader knows 1"),
         (
-            json.dumps(fake.record() | {"status": "splendid"}),
-            "status 'splendid' is none of completed, failed, interrupted, running",
+            fake.record(status="splendid"),
+            "damaged: status is 'splendid', not one of completed, failed, interrupted, running",
         ),
         (
-            json.dumps(fake.record() | {"evaluations": [{"metric": "accuracy"}]}),
-            "damaged: an evaluation lacks or garbles 'accuracy'",
+            fake.record(evaluations=[{"metric": "accuracy"}]),
+            "damaged: evaluations[0].accuracy is missing, not a number of at least 0 and at most 1",
         ),
         (
-            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, float("nan"))]}),
-            "damaged: accuracy is nan",
+            fake.record(evaluations=[fake.evaluation(1, False, float("nan"))]),
+            "damaged or cut off: not JSON (the number NaN)",
         ),
         (
-            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, 78.9)]}),
-            "damaged: accuracy is 78.9",
+            fake.record(evaluations=[fake.evaluation(1, False, 78.9)]),
+            "damaged: evaluations[0].accuracy is 78.9, not a number of at least 0 and at most 1",
         ),
         (
-            json.dumps(fake.record() | {"evaluations": [fake.evaluation(1, False, 0.8, ci95=-1)]}),
-            "damaged: the interval of an evaluation (ci95) is -1.0",
+            fake.record(evaluations=[fake.evaluation(1, False, 0.8, ci95=-1)]),
+            "damaged: evaluations[0].ci95 is -1, not a number of at least 0",
         ),
-        (json.dumps(fake.record() | {"evaluations": ["x"]}), "damaged: an evaluation"),
         (
-            json.dumps(
-                fake.record()
-                | {"evaluations": [fake.evaluation(1, False, 0.8) | {"accuracy": "high"}]}
-            ),
-            "damaged: an evaluation lacks or garbles could not convert string to float: 'high'",
+            fake.record(baselines=["x"]),
+            "damaged: baselines[0] is 'x', not an object",
         ),
-        (json.dumps(fake.record() | {"config": {"seed": 0}}), "damaged: 'algorithm'"),
+        (
+            fake.record(evaluations=[fake.evaluation(1, False, 0.8, accuracy="high")]),
+            "damaged: evaluations[0].accuracy is 'high', not a number",
+        ),
+        (fake.record(config={"seed": 0}), "damaged: config.algorithm.name is missing, not text"),
+        (
+            fake.record(evaluations=[fake.evaluation("1", False, 0.8)]),
+            "damaged: evaluations[0].shots is '1', not a whole number of at least 1",
+        ),
+        (
+            fake.record(evaluations=[fake.evaluation(True, False, 0.8)]),
+            "damaged: evaluations[0].shots is True, not a whole number of at least 1",
+        ),
+        (
+            fake.record(evaluations=[fake.evaluation(10**400, False, 0.8)]),
+            "damaged or cut off: not JSON (a whole number of 401 digits)",
+        ),
+        (
+            fake.record({"algorithm.outer_step": float("inf")}),
+            "damaged or cut off: not JSON (the number Infinity)",
+        ),
+        (
+            json.dumps(fake.record()).replace("104.0", "1e999"),
+            "damaged or cut off: not JSON (the number 1e999)",
+        ),
+        (
+            fake.record({"model.name": "half \ud800"}),
+            "damaged: it holds half a character (a lone surrogate)",
+        ),
+        ("[" * 100_000, "damaged: nested too deeply"),
+        (
+            json.dumps(fake.record()).replace('"conv"', "[" * 2_000 + "]" * 2_000),
+            "damaged: nested too deeply",
+        ),
+        (
+            fake.record({"seed": "zero"}),
+            "damaged: config.seed is 'zero', not a whole number of at least 0",
+        ),
+        (
+            fake.record({"evaluation.batch": "5"}),
+            "damaged: config.evaluation.batch is '5', not a whole number of at least 0",
+        ),
+        (
+            fake.record(timing={"train_seconds": "long"}),
+            "damaged: timing.train_seconds is 'long', not a number",
+        ),
+        (fake.record(finished={}), "damaged: finished is {}, not text"),
+        (
+            fake.record(learning_curve=[fake.evaluation(1, False, 0.8)]),
+            "damaged: learning_curve[0].iteration is missing, not a whole number of at least 0",
+        ),
     ],
 )
 def test_a_damaged_record_is_one_line_and_the_rest_goes_on(tmp_path, content, message):
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "record.json").write_text(content)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (tmp_path / "bad" / "record.json").write_text(text)
     fake.write(tmp_path / "good", fake.record())
     found = records.read_records([tmp_path])
     assert len(found.problems) == 1 and "\n" not in found.problems[0]
     assert found.problems[0].startswith(f"{tmp_path / 'bad' / 'record.json'}: {message}")
     assert len(found.completed) == 6
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path):
+    (tmp_path / "record.json").write_bytes(b'{"schema": 1, "status": "\xff\xfe"}')
+    (problem,) = records.read_records([tmp_path]).problems
+    assert problem.startswith(f"{tmp_path / 'record.json'}: damaged or cut off: not JSON ('utf-8'")
+
+
+def test_lines_of_a_learning_curve_that_do_not_fit_are_named_and_left_out(tmp_path):
+    file = tmp_path / "learning_curve.csv"
+    file.write_text(
+        "iteration,split,shots,transductive,episodes,metric,value,ci95\n"
+        "100,test,1,False,100,accuracy,0.6,0.02\n"
+        "200,test,1,False,100,accuracy,high,0.02\n"
+        "300,test,1,False,100,accuracy,nan,0.02\n"
+        "400,test,1,False,100,accuracy\n"
+        f"{'9' * 400},test,1,False,100,accuracy,0.7,0.02\n"
+        "600,test,1,False,100,accuracy,0.7,\n"
+    )
+    found = records.read_records([tmp_path])
+    assert list(found.curves["iteration"]) == [100, 600]
+    assert [problem.split(": ", 1)[1] for problem in found.problems] == [
+        "line 3 is left out (damaged: the point.accuracy is 'high', not a number of at least 0 "
+        "and at most 1)",
+        "line 4 is left out (damaged: the point.accuracy is nan, not a number of at least 0 "
+        "and at most 1)",
+        "line 5 is left out (zip() argument 2 is shorter than argument 1)",
+        "line 6 is left out (a whole number of 400 digits)",
+        "running (no record.json yet)",
+    ]
+
+
+def test_a_file_that_is_no_learning_curve_is_one_line(tmp_path):
+    (tmp_path / "learning_curve.csv").write_text("some,text\n1,2\n")
+    (problem,) = records.read_records([tmp_path]).problems
+    assert problem.endswith(
+        "damaged: not a learning curve (no column iteration, split, shots, transductive, "
+        "episodes, metric, value, ci95)"
+    )
+
+
+def sealed(document):
+    return document | {"seal": schema.seal(document)}
+
+
+def test_no_bit_of_a_sealed_record_changes_unnoticed(tmp_path):
+    """Each flip is named, or leaves the numbers as they were (a letter of the word `seal`)."""
+    content = (fake.write(tmp_path, sealed(fake.record())) / "record.json").read_bytes()
+    before = records.read_records([tmp_path])
+    assert before.problems == []
+    for place in range(0, 8 * len(content), 997):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "record.json").write_bytes(flipped)
+        found = records.read_records([tmp_path])
+        assert found.problems or found.evaluations.equals(before.evaluations)
+
+
+def test_the_seal_holds_whatever_the_layout(tmp_path):
+    document = sealed(fake.record())
+    (tmp_path / "record.json").write_text(json.dumps(document, indent=4, sort_keys=True))
+    assert records.read_records([tmp_path]).problems == []
+    fake.write(tmp_path, document | {"status": "failed"})
+    (problem,) = records.read_records([tmp_path]).problems
+    assert problem.endswith("damaged: changed after the run completed (its seal does not fit)")
+
+
+def test_scores_that_are_not_those_of_the_record_are_refused(tmp_path):
+    run = fake.write(tmp_path, fake.record(), {"a": [0.2, 0.4]})
+    digest = schema.digest((run / "scores.npz").read_bytes())
+    fake.write(tmp_path, sealed(fake.record(digests={"scores.npz": digest})))
+    assert len(reading.load_scores(str(run), "a")) == 2
+    np.savez(run / "scores.npz", a=np.array([0.2, 0.5], np.float32))
+    with pytest.raises(reading.DamagedRecord, match="changed after the run completed"):
+        reading.load_scores(str(run), "a")
+
+
+def test_linked_run_directories_are_read_once(tmp_path):
+    run = fake.write(tmp_path / "elsewhere" / "a", fake.record())
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    (sweep / "linked").symlink_to(run)
+    (sweep / "round").symlink_to(sweep)
+    found = records.read_records([sweep])
+    assert found.problems == []
+    assert list(found.runs["run"]) == [str(sweep / "linked")]
+    assert len(records.read_records([tmp_path]).runs) == 1
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_where_a_class_stands_does_not_part_the_seeds_of_a_published_record(tmp_path, folder):
+    """A record of the same settings, written when the project's files had other names."""
+    document = json.loads(next(folder.glob("*/record.json")).read_text())
+    for seed, moved in enumerate((False, True)):
+        config = json.loads(json.dumps(document["config"])) | {"seed": seed}
+        if moved:
+            config["algorithm"]["_target_"] = "benchmark.elsewhere.Algorithm"
+        fake.write(tmp_path / str(seed), document | {"config": config})
+    found = records.read_records([tmp_path])
+    for table in tables.accuracy_tables(found):
+        assert set(table.cells["seeds"]) == {2}
+
+
+def test_a_class_of_the_user_is_another_configuration(tmp_path):
+    for seed, path in enumerate(["mine.Reptile", "benchmark.algorithms.FirstOrder"]):
+        fake.write(tmp_path / str(seed), fake.record({"seed": seed, "algorithm._target_": path}))
+    (table,) = tables.accuracy_tables(records.read_records([tmp_path]))
+    reptile = table.cells[table.cells["method"] == "reptile"]
+    assert set(reptile["seeds"]) == {1}
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
@@ -169,7 +330,7 @@ def test_baselines_do_not_depend_on_meta_training(tmp_path):
             fake.record({"algorithm.meta_iterations": budget, "task.train_shots": budget // 100}),
         )
     found = records.read_records([tmp_path])
-    baselines = found.evaluations[found.evaluations["method"].isin(records.BASELINES)]
+    baselines = found.evaluations[found.evaluations["method"].isin(schema.BASELINES)]
     assert sorted(baselines["method"]) == ["nearest_neighbour", "scratch"]
     assert baselines["algorithm.meta_iterations"].isna().all()
     assert found.notes == []
@@ -227,12 +388,35 @@ def test_version_is_the_part_that_may_change_results(tmp_path, project, version)
 
 def test_scores_are_read_without_pickle(tmp_path):
     run = fake.write(tmp_path, fake.record(), {"a/b": [0.2, 0.4]})
-    assert records.load_scores(str(run), "a/b").tolist() == pytest.approx([0.2, 0.4])
-    with pytest.raises(records.DamagedRecord, match="no scores 'c'"):
-        records.load_scores(str(run), "c")
+    assert reading.load_scores(str(run), "a/b").tolist() == pytest.approx([0.2, 0.4])
+    with pytest.raises(reading.DamagedRecord, match="no scores 'c'"):
+        reading.load_scores(str(run), "c")
     np.savez(run / "scores.npz", evil=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(records.DamagedRecord, match="allow_pickle"):
-        records.load_scores(str(run), "evil")
+    with pytest.raises(reading.DamagedRecord, match="allow_pickle"):
+        reading.load_scores(str(run), "evil")
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([[0.2]], "holds no scores"),
+        ([], "holds no scores"),
+        ([0.2, np.nan], "holds scores that are not finite"),
+    ],
+)
+def test_scores_that_are_none_are_refused(tmp_path, scores, message):
+    run = fake.write(tmp_path, fake.record(), {"a": scores})
+    with pytest.raises(reading.DamagedRecord, match=message):
+        reading.load_scores(str(run), "a")
+
+
+def test_a_cut_off_file_of_scores_is_one_line(tmp_path):
+    run = fake.write(tmp_path, fake.record(), {"a": [0.2] * 100})
+    whole = (run / "scores.npz").read_bytes()
+    for size in range(0, len(whole), 31):
+        (run / "scores.npz").write_bytes(whole[:size])
+        with pytest.raises(reading.DamagedRecord, match=r"scores.npz: damaged"):
+            reading.load_scores(str(run), "a")
 
 
 def write_many(directory, count):
@@ -265,8 +449,6 @@ def test_a_thousand_records_take_a_second(tmp_path):
 
 if __name__ == "__main__":
     import tempfile
-
-    from results import tables
 
     with tempfile.TemporaryDirectory() as folder:
         from pathlib import Path

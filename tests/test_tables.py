@@ -531,4 +531,4 @@ def test_a_pair_without_scores_is_named(tmp_path):
     (tmp_path / "fomaml0" / "scores.npz").unlink()
     table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     assert table.empty
-    assert problems[0].startswith(f"{tmp_path / 'fomaml0' / 'scores.npz'}: no scores")
+    assert problems[0].startswith(f"{tmp_path / 'fomaml0' / 'scores.npz'}: cannot be read")
