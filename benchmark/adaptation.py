@@ -16,7 +16,6 @@ from benchmark.evaluation import Evaluator
 from benchmark.inner_loop import Learner
 from benchmark.network import Network
 from benchmark.running import initialisation, record
-from benchmark.running.run import build_inner_loop
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode
@@ -160,7 +159,7 @@ def load(run: Path) -> Trained:
     held, needed = state[0].size, network.initial.size
     rule = f"a run whose model has the {held} parameters of its {record.ARRAYS}, not {needed}"
     require(held == needed, "run", run, rule)
-    inner = build_inner_loop(algorithm, task, network)
+    inner = algorithm.inner_loop(network, task.metric)
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
     evaluator = Evaluator(
         inner,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from benchmark.inner_loop import InnerLoop, Learner
+    from benchmark.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,14 @@ class Algorithm:
                 f"at most {support} with algorithm.replacement=true, the size of the support set "
                 "(task.ways x task.train_shots)",
             )
+
+    def inner_loop(self, network: "Network", metric: str) -> "InnerLoop":
+        """How this algorithm adapts `network`; metric: of the task, it decides the loss."""
+        from benchmark.inner_loop import InnerLoop
+
+        return InnerLoop(
+            network, metric, self.inner_optimizer, self.inner_learning_rate, self.loss_reduction
+        )
 
     @property
     def train_queries(self) -> int:

@@ -6,7 +6,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmark.models import Model
+from tasks.base import Task
 from tasks.checks import ConfigError
+from tasks.seeding import stateless_key
+
+
+def build_network(model: Model, task: Task, seed: int) -> "Network":
+    """The model for a task's episodes, with initial weights that depend on the seed alone."""
+    keras.utils.clear_session(free_memory=False)
+    keras.config.set_floatx("float32")
+    keras.utils.set_random_seed(int(stateless_key(seed, "initial weights")[0]))
+    return Network(model.build(task.input_shape, task.outputs(task.ways)))
 
 
 class Network:

@@ -14,7 +14,7 @@ from benchmark.evaluation import Evaluator, mean_and_interval
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
-from benchmark.running.checkpoint import Progress
+from benchmark.progress import Progress
 from tasks.base import Distribution
 from tasks.seeding import stateless_key
 

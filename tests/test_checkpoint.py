@@ -7,8 +7,9 @@ import random
 import numpy as np
 import pytest
 
+from benchmark.progress import Progress
 from benchmark.running import checkpoint
-from benchmark.running.checkpoint import CURRENT, FRESH, PREVIOUS, Progress
+from benchmark.running.checkpoint import CURRENT, FRESH, PREVIOUS
 from benchmark.running.record import CannotWrite
 
 

@@ -7,11 +7,10 @@ import pytest
 import tensorflow as tf
 
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
-from benchmark.running.run import build_inner_loop, build_network
 from tasks.sampling import ImageDistribution, batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests import reference
-from tests.toy import learner, noise_images, settings
+from tests.toy import learner, network_of, noise_images, settings
 
 SETTINGS = settings(
     "task.ways=3",
@@ -31,7 +30,7 @@ KEY = stateless_key(0, "evaluation test")
 
 @pytest.fixture(scope="module")
 def network():
-    return build_network(SETTINGS)
+    return network_of(SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def start(network):
 
 def evaluate_at(network, distribution, seed=0, **changes):
     chosen = replace(SETTINGS.evaluation, **changes)
-    inner = build_inner_loop(SETTINGS.algorithm, SETTINGS.task, network)
+    inner = SETTINGS.algorithm.inner_loop(network, SETTINGS.task.metric)
     return Evaluator(inner, distribution, SETTINGS.task, chosen, False, seed)
 
 
@@ -186,8 +185,9 @@ def test_nearest_neighbour_agrees_with_plain_numpy(network, protocol):
 
 def test_the_score_of_a_regression_is_the_mean_squared_error_over_the_grid():
     chosen = settings("task=sinusoid", "model.hidden=[4]", "evaluation.steps=[0,3]")
-    network = build_network(chosen)
-    inner, task = build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task
+    network = network_of(chosen)
+    task = chosen.task
+    inner = chosen.algorithm.inner_loop(network, task.metric)
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, 0)
     start, sizes = learner(network.initial), reference.Sizes(1, 4, 1)
     scores = evaluator.scores(start, Protocol("test", 10), 0, 5)

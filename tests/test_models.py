@@ -10,20 +10,19 @@ import tensorflow as tf
 from benchmark.layers import FirstBlock
 from benchmark.models import MLP, Conv
 from benchmark.network import Network
-from benchmark.running.run import build_network
 from tasks.checks import ConfigError
 from tests import reference
-from tests.toy import SIZES, cloud_network, settings
+from tests.toy import SIZES, cloud_network, network_of, settings
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return build_network(settings("task=omniglot"))
+    return network_of(settings("task=omniglot"))
 
 
 def small(seed=0):
     chosen = replace(settings(), seed=seed, model=Conv(name="small", layers=2, filters=3))
-    return build_network(chosen)
+    return network_of(chosen)
 
 
 def scrambled(network):
@@ -92,7 +91,7 @@ def test_a_dense_network_agrees_with_plain_numpy():
 
 
 def test_the_introductory_network_is_784_64_64_5_with_relu():
-    network = build_network(settings("model=mlp"))
+    network = network_of(settings("model=mlp"))
     dense = [(784, 64), (64,), (64, 64), (64,), (64, 5), (5,)]
     assert network.shapes == dense
     params, x = scrambled(network), images(4)
@@ -104,7 +103,7 @@ def test_the_introductory_network_is_784_64_64_5_with_relu():
 
 def test_a_prediction_depends_on_the_batch_it_stands_in_with_batch_statistics_only():
     x = images(5)
-    conv, dense = small(), build_network(settings("model=mlp"))
+    conv, dense = small(), network_of(settings("model=mlp"))
     for network, differs in ((conv, True), (dense, False)):
         together = network(network.initial, x).numpy()
         fewer = network(network.initial, x[:3]).numpy()
@@ -158,7 +157,7 @@ def test_convolutions_start_as_glorot_and_normalisation_as_the_identity(paper):
 
 
 def test_dense_layers_may_start_as_pytorchs_do():
-    network = build_network(settings("task=sinusoid"))
+    network = network_of(settings("task=sinusoid"))
     for inputs, values in zip(
         [1, 1, 64, 64, 64, 64], network.unflatten(network.initial), strict=True
     ):

@@ -10,14 +10,13 @@ import tensorflow as tf
 from benchmark.algorithms import Algorithm, runs_of_equal
 from benchmark.outer_loop import MetaState, meta_iteration, step_size, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
-from benchmark.running.checkpoint import Progress
-from benchmark.running.run import build_inner_loop, build_network
+from benchmark.progress import Progress
 from benchmark.training import Diverged, Trainer
 from tasks.checks import ConfigError
 from tasks.sampling import batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests import reference
-from tests.toy import SIZES, Clouds, algorithm, cloud_network, learner, settings
+from tests.toy import SIZES, Clouds, algorithm, cloud_network, learner, network_of, settings
 
 TASK = Clouds()  # 3 ways, 4 shots: 12 support examples
 KEY = stateless_key(0, "training")
@@ -37,13 +36,9 @@ def state(network):
     return MetaState(learner(network.initial, moment, 20))
 
 
-def inner_loop(network, chosen):
-    return build_inner_loop(chosen, TASK, network)
-
-
 def outer(network, chosen, state, iteration=0, task=TASK):
     """One meta-iteration of ours."""
-    inner, move = inner_loop(network, chosen), outer_of(network, chosen)
+    inner, move = chosen.inner_loop(network, task.metric), outer_of(network, chosen)
     number = tf.constant(iteration, tf.int64)
     learn = training_tasks(chosen, inner, task.load(), task, KEY)
     return meta_iteration(chosen, learn, move, number, state)
@@ -319,18 +314,13 @@ CASES = {
 
 
 def trainer_of(chosen):
-    return Trainer(
-        chosen,
-        build_inner_loop(chosen.algorithm, chosen.task, build_network(chosen)),
-        chosen.task.load(),
-    )
+    inner = chosen.algorithm.inner_loop(network_of(chosen), chosen.task.metric)
+    return Trainer(chosen, inner, chosen.task.load())
 
 
 def trained(trainer, stops):
     """Progress after meta-iterations up to each of `stops`, one call of the graph for each."""
-    initial = build_network(trainer.settings).initial
-    scratch = (initial, np.zeros_like(initial), np.array(0, np.int64))
-    progress = Progress(0, scratch, trainer.initial_outer_state)
+    progress = Progress.fresh(network_of(trainer.settings), trainer.initial_outer_state)
     for stop in stops:
         trainer.advance(progress, stop)
     return progress
@@ -361,7 +351,7 @@ def test_another_seed_trains_from_other_weights_on_other_tasks():
 
 def test_a_training_is_its_meta_iterations_one_after_the_other():
     chosen = replace(settings(*DENSE, *SMALL), task=TASK)
-    network = build_network(chosen)
+    network = network_of(chosen)
     now = MetaState(learner(network.initial))
     for iteration in range(7):
         now = outer(network, chosen.algorithm, now, iteration)

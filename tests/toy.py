@@ -92,15 +92,17 @@ class Clouds(Task):
 def cloud_network(seed: int = 0) -> Any:
     """A network of `SIZES` with one tanh layer."""
     from benchmark.models import MLP
-    from benchmark.running.run import build_network
+    from benchmark.network import build_network
 
-    tiny = replace(
-        settings(),
-        task=Clouds(),
-        model=MLP(name="tiny", hidden=[4], activation="tanh", invert=False),
-        seed=seed,
-    )
-    return build_network(tiny)
+    tiny = MLP(name="tiny", hidden=[4], activation="tanh", invert=False)
+    return build_network(tiny, Clouds(), seed)
+
+
+def network_of(chosen: config.Settings) -> Any:
+    """The network of a job's settings."""
+    from benchmark.network import build_network
+
+    return build_network(chosen.model, chosen.task, chosen.seed)
 
 
 def learner(params: np.ndarray, moment: np.ndarray | None = None, count: int = 0) -> Any:

@@ -4,37 +4,17 @@ import hashlib
 import io
 import json
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmark.progress import Progress
 from benchmark.running.record import write_file
 
 log = logging.getLogger(__name__)
 CURRENT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 FRESH = "checkpoint.new.npz"  # whole, but not yet in its place
 DIGEST = 32  # bytes of a sha256 behind the zip archive: zip's own checksums miss damaged headers
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    iteration: meta-iterations done
-    learner: params [P], moment [P], count []; outer: the outer optimiser's variables
-    curve: points of the learning curve, as in the record
-    scores: per-episode scores so far, by protocol label: [episode, steps, transductive]
-    seconds: time spent so far, by phase
-    """
-
-    iteration: int
-    learner: tuple[np.ndarray, ...]
-    outer: tuple[np.ndarray, ...] = ()
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    scores: dict[str, np.ndarray] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def save(directory: Path, progress: Progress, fingerprint: str) -> None:

@@ -6,47 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from benchmark import predictions
-from benchmark.algorithms import Algorithm
 from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
-from benchmark.inner_loop import InnerLoop
-from benchmark.network import Network
+from benchmark.network import build_network
 from benchmark.predictions import predict_episodes
+from benchmark.progress import Progress
 from benchmark.running import checkpoint, initialisation, record
 from benchmark.running.bar import Bar, Interruption
-from benchmark.running.checkpoint import Progress
 from benchmark.running.job import Interrupted
 from benchmark.training import Diverged, Trainer, add, as_learner
-from tasks.base import Task
-from tasks.seeding import stateless_key
 
 log = logging.getLogger(__name__)
 EPISODES_A_CALL = 50
 SECONDS_BETWEEN_SAVES = 30.0  # of an evaluation
-
-
-def build_network(settings: Settings) -> Network:
-    """The model with initial weights that depend on the seed alone."""
-    keras.utils.clear_session(free_memory=False)
-    keras.config.set_floatx("float32")
-    keras.utils.set_random_seed(int(stateless_key(settings.seed, "initial weights")[0]))
-    task = settings.task
-    return Network(settings.model.build(task.input_shape, task.outputs(task.ways)))
-
-
-def build_inner_loop(algorithm: Algorithm, task: Task, network: Network) -> InnerLoop:
-    """The inner loop of an algorithm's settings on a task's kind of loss."""
-    return InnerLoop(
-        network,
-        task.metric,
-        algorithm.inner_optimizer,
-        algorithm.inner_learning_rate,
-        algorithm.loss_reduction,
-    )
 
 
 class Run:
@@ -59,17 +34,15 @@ class Run:
         self.interruption = interruption
         task, algorithm = settings.task, settings.algorithm
         distribution = task.load()
-        network = build_network(settings)
-        inner = build_inner_loop(algorithm, task, network)
+        network = build_network(settings.model, task, settings.seed)
+        inner = algorithm.inner_loop(network, task.metric)
         self.trainer = Trainer(settings, inner, distribution)
         self.evaluator = Evaluator(
             inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
         )
-        zeros = np.zeros_like(network.initial)
-        self.scratch = (network.initial, zeros, np.array(0, np.int64))
-        self.progress = checkpoint.load(directory, fingerprint) or Progress(
-            0, self.scratch, self.trainer.initial_outer_state
-        )
+        fresh = Progress.fresh(network, self.trainer.initial_outer_state)
+        self.scratch = fresh.learner
+        self.progress = checkpoint.load(directory, fingerprint) or fresh
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scored()
         if done or scored:

@@ -162,18 +162,16 @@ def in_streams(work: Callable[[], Any]) -> float:
 
 def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
     """Milliseconds a meta-iteration of the real training loop."""
-    from benchmark.running.checkpoint import Progress
-    from benchmark.running.run import build_inner_loop, build_network
+    from benchmark.network import build_network
+    from benchmark.progress import Progress
     from benchmark.training import Trainer
 
-    network = build_network(chosen)
-    trainer = Trainer(
-        chosen, build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task.load()
-    )
-    fresh = (network.initial, np.zeros_like(network.initial), np.array(0, np.int64))
+    task = chosen.task
+    network = build_network(chosen.model, task, chosen.seed)
+    trainer = Trainer(chosen, chosen.algorithm.inner_loop(network, task.metric), task.load())
 
     def once() -> float:
-        progress = Progress(0, fresh, trainer.initial_outer_state)
+        progress = Progress.fresh(network, trainer.initial_outer_state)
         return 1e3 * trainer.advance(progress, iterations) / iterations
 
     return once
@@ -182,13 +180,15 @@ def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
 def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
     """Milliseconds an episode, with both transductions."""
     from benchmark.evaluation import Evaluator
-    from benchmark.running.run import build_inner_loop, build_network
+    from benchmark.network import build_network
+    from benchmark.progress import Progress
     from benchmark.training import as_learner
 
-    network = build_network(chosen)
-    inner, task = build_inner_loop(chosen.algorithm, chosen.task, network), chosen.task
+    task = chosen.task
+    network = build_network(chosen.model, task, chosen.seed)
+    inner = chosen.algorithm.inner_loop(network, task.metric)
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, chosen.seed)
-    learner = as_learner((network.initial, np.zeros_like(network.initial), np.array(0, np.int64)))
+    learner = as_learner(Progress.fresh(network).learner)
     protocol = next(evaluator.protocols())
 
     def once() -> float:

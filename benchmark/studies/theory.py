@@ -167,13 +167,12 @@ def group_means(k: int, tasks: int, groups: int, seed: int, alpha: float) -> np.
     import tensorflow as tf
 
     from benchmark.inner_loop import Learner
-    from benchmark.running.run import build_inner_loop
     from tasks.sampling import fold_in
     from tasks.seeding import numpy_generator, stateless_key
 
     network, algorithms = smooth_network(), rivals(alpha)
     task = settings("task=sinusoid").task
-    waves, inner = task.load(), build_inner_loop(algorithms["reptile"], task, network)
+    waves, inner = task.load(), algorithms["reptile"].inner_loop(network, task.metric)
     # Not where Keras starts, with biases of zero: any phi must do.
     phi = tf.constant(numpy_generator(seed, "phi").normal(0, 0.5, len(network.initial)))
     learner = Learner(phi, tf.zeros_like(phi), tf.constant(0, tf.int64))

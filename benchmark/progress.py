@@ -1,0 +1,35 @@
+"""How far a run has come: all that is kept of it while it is under way."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmark.network import Network
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass
+class Progress:
+    """Everything that a run needs to continue bit for bit.
+
+    iteration: meta-iterations done
+    learner: params [P], moment [P], count []; outer: the outer optimiser's variables
+    curve: points of the learning curve, as in the record
+    scores: per-episode scores so far, by protocol label: [episode, steps, transductive]
+    seconds: time spent so far, by phase
+    """
+
+    iteration: int
+    learner: Arrays
+    outer: Arrays = ()
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, network: Network, outer: Arrays = ()) -> "Progress":
+        """Before the first meta-iteration: initial weights, and an Adam that has seen no step."""
+        moment, count = np.zeros_like(network.initial), np.array(0, np.int64)
+        return cls(0, (network.initial, moment, count), outer)
