@@ -23,6 +23,7 @@ from tasks.sampling import batch_order
 from tasks.seeding import stateless_key
 
 log = logging.getLogger(__name__)
+PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 GROUPS = {"task": Task, "model": object, "algorithm": Algorithm}
 
 
@@ -38,10 +39,14 @@ class Prediction(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A run's initialisation, and the evaluator that adapts it and predicts with it."""
+    """A run's initialisation, and the evaluator that adapts it and predicts with it.
+
+    config: what the run was asked, as its record has it.
+    """
 
     evaluator: Evaluator
     learner: Learner
+    config: dict[str, Any]
 
     @property
     def ways(self) -> int:
@@ -107,7 +112,8 @@ def adapt(
     exactly as in the run's own evaluations (paper, section 6.1).
 
     Args:
-        run: the run's directory, or its record.json.
+        run: the run's directory, its record.json, or the name of a run published with the suite,
+            such as omniglot_5way_2000/seed0.
         images: [n, 28, 28], or the run's own input shape: floats from 0 to 1, or uint8; dark ink
             on light paper, as in Omniglot.
         labels: [n] anything that can be sorted; as many different ones as the run has ways, or
@@ -119,7 +125,7 @@ def adapt(
     Raises:
         ConfigError (a ValueError): one line that names what is wrong and what is allowed.
     """
-    trained = load(Path(run))
+    trained = load(run)
     x = as_inputs("images", images, trained.input_shape)
     names = np.asarray(labels)
     rule = f"one for each support image, of shape ({len(x)},)"
@@ -132,16 +138,36 @@ def adapt(
     batch = evaluator.settings.batch if batch is None else batch
     for name, value, least in (("steps", steps, 0), ("batch", batch, 1), ("seed", seed, 0)):
         require(value >= least, name, value, f"at least {least}")
-    if evaluator.replacement:
-        batch = min(batch, len(x))
-    key = tf.constant(stateless_key(seed, "adaptation"))
-    order = batch_order(key, len(x), max(steps, 1), batch, evaluator.replacement)[:steps]
+    order = mini_batches(len(x), steps, batch, evaluator.replacement, seed)
     return Classifier(trained, (x, y.astype(np.int32)), order, classes)
 
 
-def load(run: Path) -> Trained:
+def mini_batches(size: int, steps: int, batch: int, replacement: bool, seed: int = 0) -> tf.Tensor:
+    """[steps, batch] int32: which of `size` support images each step learns from.
+
+    With replacement a batch is no larger than the support set.
+    """
+    if replacement:
+        batch = min(batch, size)
+    key = tf.constant(stateless_key(seed, "adaptation"))
+    return batch_order(key, size, max(steps, 1), batch, replacement)[:steps]
+
+
+def directory_of(run: str | os.PathLike[str]) -> Path:
+    """The directory of a run, given as such, by its record.json or by its published name.
+
+    A directory that exists comes before a published run of the same name.
+    """
+    path = Path(run)
+    if path.is_file():
+        return path.parent
+    published = PUBLISHED / path
+    return published if published.is_dir() and not path.exists() else path
+
+
+def load(run: str | os.PathLike[str]) -> Trained:
     """What a completed classification run left. Raises ConfigError where it is not there."""
-    directory = run.parent if run.is_file() else run
+    directory = directory_of(run)
     rule = f"a completed run's directory, with {record.RECORD} and {record.ARRAYS}"
     try:
         plain = json.loads((directory / record.RECORD).read_bytes())["config"]
@@ -169,7 +195,7 @@ def load(run: Path) -> Trained:
         algorithm.replacement,
         plain["seed"],
     )
-    return Trained(evaluator, Learner(*map(tf.constant, state)))
+    return Trained(evaluator, Learner(*map(tf.constant, state)), plain)
 
 
 def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import benchmark
+from benchmark import adaptation
 from benchmark.adaptation import Classifier, load
 from benchmark.network import Network
 from results.predictions import read_episodes
@@ -219,3 +221,14 @@ def test_importing_benchmark_stays_light():
     assert subprocess.run([sys.executable, "-c", script], cwd=PROJECT).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'adopt'"):
         benchmark.adopt  # noqa: B018
+
+
+def test_a_published_run_goes_by_its_name(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptation, "PUBLISHED", tmp_path / "published")
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "mine").symlink_to(trained)
+    monkeypatch.chdir(tmp_path)
+    assert adaptation.directory_of("mine") == tmp_path / "published" / "mine"
+    assert load("mine").ways == WAYS
+    (tmp_path / "mine").mkdir()  # what lies in reach comes first
+    assert adaptation.directory_of("mine") == Path("mine")
