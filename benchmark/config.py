@@ -1,9 +1,7 @@
 """Configuration: plain yaml becomes strict, frozen dataclasses before TensorFlow is imported."""
 
 import dataclasses
-import hashlib
 import importlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +14,7 @@ from omegaconf.errors import (
 )
 
 from benchmark.algorithms import Algorithm
+from benchmark.command.identity import MOVED, fingerprint
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from tasks.base import Task
@@ -23,24 +22,6 @@ from tasks.checks import ConfigError, as_typed, require
 
 BASELINES = ("scratch", "nearest_neighbour")
 CURVE_SPLITS = ("auto", "train", "validation", "test")
-# What can change without changing a run's numbers is not part of its identity. (Threads inside an
-# operation and XLA may change the order of a sum.)
-NEUTRAL = (
-    "runtime.cores",
-    "runtime.isolate",
-    "runtime.progress",
-    "resume",
-    "budget",
-    "tracking",
-    "training.checkpoint_every",
-    "task.data_dir",
-    "task.cache_dir",
-)
-# Classes that records name by a path of an earlier version.
-MOVED = {
-    "benchmark.outer_loop.FirstOrder": "benchmark.algorithms.FirstOrder",
-    "benchmark.outer_loop.MAML": "benchmark.algorithms.MAML",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +116,11 @@ class Settings:
     runtime: Runtime
     tracking: Tracking
     plain: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Equal for two jobs whose numbers are the same: see benchmark.command.identity."""
+        return fingerprint(self.plain)
 
     @property
     def curve_split(self) -> str:
@@ -257,25 +243,6 @@ def check(settings: Settings) -> None:
     room = sizes["train"].examples - algorithm.train_queries
     rule = f"at most {room}, the drawings of a class that training may use as support"
     require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
-
-
-def fingerprint(plain: dict[str, Any]) -> str:
-    """sha256 of the configuration less what does not change the numbers (NEUTRAL)."""
-    # json.loads makes 1 of 1.0, which is the same setting however it was typed.
-    kept = json.loads(json.dumps(plain), parse_float=whole_number)
-    for key in NEUTRAL:
-        *path, last = key.split(".")
-        node = kept
-        for part in path:
-            node = node.get(part, {})
-        node.pop(last, None)
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def whole_number(text: str) -> float | int:
-    """The number a text stands for, as an integer where it is one."""
-    number = float(text)
-    return int(number) if number.is_integer() else number
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

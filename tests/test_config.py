@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from benchmark import algorithms, config
+from benchmark.command.identity import fingerprint
 from tasks.checks import ConfigError
 from tests.toy import compose, settings
 
@@ -156,6 +157,7 @@ REFUSED = {
 LOAD_EACH = """
 import json, sys
 from benchmark import config
+from benchmark.command.identity import fingerprint
 from tasks.checks import ConfigError
 from tests.toy import compose
 
@@ -278,7 +280,7 @@ def leaves(node, prefix=""):
 @pytest.mark.parametrize("overrides", ["task=omniglot", "task=sinusoid", "algorithm=maml"])
 def test_every_key_but_the_neutral_ones_is_part_of_a_runs_identity(overrides):
     plain = settings(*overrides.split()).plain
-    whole = config.fingerprint(plain)
+    whole = fingerprint(plain)
     assert re.fullmatch("[0-9a-f]{64}", whole)
     found = set()
     for key in leaves(plain):
@@ -288,7 +290,7 @@ def test_every_key_but_the_neutral_ones_is_part_of_a_runs_identity(overrides):
         for part in path:
             node = node[part]
         node[last] = "something else"
-        if config.fingerprint(changed) == whole:
+        if fingerprint(changed) == whole:
             found.add(key)
     keys = set(leaves(plain))
     assert found == {key for key in keys if key in NEUTRAL or key.startswith(NEUTRAL_GROUPS)}
@@ -297,16 +299,16 @@ def test_every_key_but_the_neutral_ones_is_part_of_a_runs_identity(overrides):
 
 def test_a_number_is_the_same_however_it_is_typed():
     one, same = settings("algorithm.outer_step=1"), settings("algorithm.outer_step=1.0")
-    assert config.fingerprint(one.plain) == config.fingerprint(same.plain)
+    assert fingerprint(one.plain) == fingerprint(same.plain)
     other = settings("algorithm.outer_step=1.5")
-    assert config.fingerprint(one.plain) != config.fingerprint(other.plain)
+    assert fingerprint(one.plain) != fingerprint(other.plain)
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys_and_leaves_its_input_alone():
     plain = settings().plain
     before = copy.deepcopy(plain)
     backwards = {key: plain[key] for key in reversed(plain)}
-    assert config.fingerprint(plain) == config.fingerprint(backwards)
+    assert fingerprint(plain) == fingerprint(backwards)
     assert plain == before
 
 
@@ -450,7 +452,7 @@ def test_an_impossible_formula_is_refused(formula):
 def test_a_budget_is_no_part_of_a_run_beyond_its_values():
     short = compose("+experiment=sine", "budget=short")
     by_hand = compose("+experiment=sine", "algorithm.meta_iterations=3000")
-    assert config.fingerprint(config_dict(short)) == config.fingerprint(config_dict(by_hand))
+    assert fingerprint(config_dict(short)) == fingerprint(config_dict(by_hand))
     assert settings("+experiment=sine", "budget=short").algorithm.meta_iterations == 3000
 
 

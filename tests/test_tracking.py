@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark import config
+from benchmark.command.identity import fingerprint
 from benchmark.tracking import base as tracking
 from benchmark.tracking.base import Tracker, Tracking
 from benchmark.tracking.session import Session, of_curve
@@ -336,7 +337,7 @@ def test_tracking_is_no_part_of_a_run_s_identity(monkeypatch):
     names = ("none", "tensorboard", "mlflow", "wandb")
     chosen = [config.load(compose(f"tracking={name}")).plain for name in names]
     assert len({plain["tracking"]["name"] for plain in chosen}) == 4
-    assert len(set(map(config.fingerprint, chosen))) == 1
+    assert len(set(map(fingerprint, chosen))) == 1
 
 
 def test_names_tell_transduction_apart(trained):

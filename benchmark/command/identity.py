@@ -1,12 +1,36 @@
-"""Directory names: the same configuration always gets the same one."""
+"""A run's identity: the fingerprint of its settings, and the directory name that it gives.
 
+The fingerprint is of version 2. Version 1 also hashed the Python paths of the project's own
+classes, so that moving a file made another run of every run. Runs are compared by the fingerprint
+of their records' settings, never by the one a record states: a record of version 1 counts.
+"""
+
+import hashlib
+import json
 import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.config import fingerprint
+from results.schema import OWN_PACKAGES
 
+# What can change without changing a run's numbers is not part of its identity. (Threads inside an
+# operation and XLA may change the order of a sum.)
+NEUTRAL = (
+    "runtime.cores",
+    "runtime.isolate",
+    "runtime.progress",
+    "resume",
+    "budget",
+    "tracking",
+    "training.checkpoint_every",
+    "task.data_dir",
+    "task.cache_dir",
+)
+MOVED = {  # as records of version 1 name a class: where it is now
+    "benchmark.outer_loop.FirstOrder": "benchmark.algorithms.FirstOrder",
+    "benchmark.outer_loop.MAML": "benchmark.algorithms.MAML",
+}
 NAMED = {
     "task.name": "{}",
     "task.ways": "{}way",
@@ -14,6 +38,43 @@ NAMED = {
     "algorithm.meta_iterations": "{}it",
     "seed": "seed{}",
 }
+HASH = 8  # characters of the fingerprint that end a directory's name
+
+
+def fingerprint(plain: dict[str, Any], version: int = 2) -> str:
+    """sha256 of the settings less what does not change the numbers: NEUTRAL and own paths."""
+    # json.loads makes 1 of 1.0, which is the same setting however it was typed.
+    kept = json.loads(json.dumps(plain), parse_float=whole_number)
+    for key in NEUTRAL:
+        *path, last = key.split(".")
+        node = kept
+        for part in path:
+            node = node.get(part, {})
+        node.pop(last, None)
+    own_path = without_own_path if version == 2 else with_former_path
+    kept = {key: own_path(node) for key, node in kept.items()}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def without_own_path(group: Any) -> Any:
+    """A group's settings without the path of its class, where that is one of the project's own."""
+    if not isinstance(group, dict) or not str(group.get("_target_")).startswith(OWN_PACKAGES):
+        return group
+    return {key: value for key, value in group.items() if key != "_target_"}
+
+
+def with_former_path(group: Any) -> Any:
+    """A group's settings with the path that its class had under version 1."""
+    if not isinstance(group, dict) or "_target_" not in group:
+        return group
+    former = {now: then for then, now in MOVED.items()}
+    return {**group, "_target_": former.get(group["_target_"], group["_target_"])}
+
+
+def whole_number(text: str) -> float | int:
+    """The number a text stands for, as an integer where it is one."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def run_name(*, _root_: DictConfig) -> str:
@@ -27,7 +88,7 @@ def run_name(*, _root_: DictConfig) -> str:
     }
     values = {key: OmegaConf.select(_root_, key) for key in NAMED}
     parts = [NAMED[key].format(value) for key, value in values.items() if value is not None]
-    name = "-".join([*parts, fingerprint(plain)[:8]])
+    name = "-".join([*parts, fingerprint(plain)[:HASH]])
     return re.sub(r"[^\w.+-]", "_", name)
 
 

@@ -40,7 +40,7 @@ class Elsewhere(Exception):
 
 
 def compute_apart(
-    interruption: Interruption, settings: Settings, identity: str, directory: Path, began: float
+    interruption: Interruption, settings: Settings, directory: Path, began: float
 ) -> dict[str, Any]:
     """`benchmark.running.job.compute` in another process; returns what it returns, or raises.
 
@@ -48,7 +48,7 @@ def compute_apart(
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         request, answer = Path(folder, "request"), Path(folder, "answer")
-        job = {"identity": identity, "directory": str(directory), "began": began}
+        job: dict[str, Any] = {"directory": str(directory), "began": began}
         job |= {"plain": settings.plain, "runtime": dataclasses.asdict(settings.runtime)}
         request.write_text(json.dumps(job | {"logging": job_logging()}))
         code = run_child(interruption, folder)
@@ -120,7 +120,7 @@ def main() -> None:
         with alone(directory, COMPUTING_LOCK):
             settings = load(OmegaConf.create(job["plain"]))
             settings = dataclasses.replace(settings, runtime=Runtime(**job["runtime"]))
-            outcome = compute(interruption, settings, job["identity"], directory, job["began"])
+            outcome = compute(interruption, settings, directory, job["began"])
             answer: dict[str, Any] = {"outcome": outcome}
     except BaseException as error:
         answer = {"error": sendable(error)}

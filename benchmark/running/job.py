@@ -13,7 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from benchmark.config import Settings, fingerprint, load
+from benchmark.command.identity import HASH, fingerprint
+from benchmark.config import Settings, load
 from benchmark.running import checkpoint, record
 from benchmark.running.apart import compute_apart
 from benchmark.running.bar import Interruption
@@ -49,22 +50,23 @@ def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str,
     logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
     settings = load(cfg)
     settings = replace(settings, runtime=settled(settings.runtime))
-    identity = fingerprint(settings.plain)
     with alone(directory, DIRECTORY_LOCK):
         with alone(directory, COMPUTING_LOCK):
             pass  # what a killed sweep left behind has saved itself now
         before = record.read(directory)
-        refuse_another(before, identity, directory)
+        refuse_another(before, settings, directory)
         if before is not None and record.is_completed(before) and settings.resume:
             log.info("already completed: %s (resume=false runs it again)", directory)
             forget_the_way(directory)
             return before
+        if before is None and settings.resume and (older := of_version_1(settings, directory)):
+            return older
         if not settings.resume:
             checkpoint.clear(directory)
         if record.is_completed(before):
             record.set_aside(directory)
-        entry = record.begin(settings.plain, identity, overrides)
-        return recorded(settings, identity, directory, entry, began)
+        entry = record.begin(settings, overrides)
+        return recorded(settings, directory, entry, began)
 
 
 @contextlib.contextmanager
@@ -90,24 +92,43 @@ def alone(directory: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def refuse_another(before: dict[str, Any] | None, identity: str, directory: Path) -> None:
+def refuse_another(before: dict[str, Any] | None, settings: Settings, directory: Path) -> None:
     """Raise ConfigError where the directory holds a run of another configuration."""
-    if before is not None and before.get("fingerprint") != identity:
+    if before is not None and not is_of(before, settings):
         raise ConfigError(
             f"hydra.run.dir={directory}: must be empty or hold a run of this configuration; "
             f"it holds {before.get('command', 'another one')}"
         )
 
 
+def is_of(found: dict[str, Any] | None, settings: Settings) -> bool:
+    """Whether a record is one of these settings, whatever version wrote it."""
+    config = (found or {}).get("config")
+    return isinstance(config, dict) and fingerprint(config) == settings.identity
+
+
+def of_version_1(settings: Settings, directory: Path) -> dict[str, Any] | None:
+    """The completed record of this run beside `directory`, under the name that version 1 gave."""
+    stem, _, ending = directory.name.rpartition("-")
+    if ending != settings.identity[:HASH]:
+        return None  # a name of the user's
+    older = directory.with_name(f"{stem}-{fingerprint(settings.plain, version=1)[:HASH]}")
+    found = record.read(older)
+    if not record.is_completed(found) or not is_of(found, settings):
+        return None
+    log.info("already completed: %s (resume=false runs it again)", older)
+    return found
+
+
 def recorded(
-    settings: Settings, identity: str, directory: Path, entry: dict[str, Any], began: float
+    settings: Settings, directory: Path, entry: dict[str, Any], began: float
 ) -> dict[str, Any]:
     """Compute, and record the outcome or how it came to none."""
     record.write(directory, entry)
     try:
         with Interruption() as interruption:
             run = compute_apart if settings.runtime.isolate else compute
-            done = {**entry, **run(interruption, settings, identity, directory, began)}
+            done = {**entry, **run(interruption, settings, directory, began)}
             record.write(directory, done)
     except BaseException as error:
         if not record.is_completed(record.read(directory)):  # a signal may come a moment too late
@@ -118,13 +139,13 @@ def recorded(
 
 
 def compute(
-    interruption: Interruption, settings: Settings, identity: str, directory: Path, began: float
+    interruption: Interruption, settings: Settings, directory: Path, began: float
 ) -> dict[str, Any]:
     """Train and evaluate; returns what the record says of a completed run."""
     start_tensorflow(settings.runtime)
     from benchmark.running.run import Run
 
-    run = Run(settings, identity, directory, interruption)
+    run = Run(settings, directory, interruption)
     startup = time.time() - began
     session = Session(settings.tracking, directory, run.progress.curve)
     try:

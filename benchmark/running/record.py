@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.config import Settings
 from benchmark.running.startup import usable_cores
 from tasks.checks import ConfigError
 from tasks.files import write_atomic
@@ -143,7 +144,7 @@ def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
     write_file(directory / CURVE, text.getvalue().encode())
 
 
-def begin(plain: dict[str, Any], fingerprint: str, overrides: list[str]) -> dict[str, Any]:
+def begin(settings: Settings, overrides: list[str]) -> dict[str, Any]:
     """A record of a run that has just started."""
     chosen = [o for o in overrides if o.lstrip("+").startswith("experiment=")]
     return {
@@ -153,10 +154,10 @@ def begin(plain: dict[str, Any], fingerprint: str, overrides: list[str]) -> dict
         "command": " ".join(["python -m benchmark", *map(quoted, overrides)]),
         "overrides": overrides,
         "experiment": chosen[0].split("=", 1)[1] if chosen else None,
-        "fingerprint": fingerprint,
+        "fingerprint": settings.identity,
         "started": now(),
         "finished": None,
-        "config": plain,
+        "config": settings.plain,
         "data": {},
         "evaluations": [],
         "baselines": [],

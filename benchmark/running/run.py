@@ -27,11 +27,8 @@ SECONDS_BETWEEN_SAVES = 30.0  # of an evaluation
 class Run:
     """Training and evaluation of one configuration in one directory."""
 
-    def __init__(
-        self, settings: Settings, fingerprint: str, directory: Path, interruption: Interruption
-    ) -> None:
-        self.settings, self.fingerprint, self.directory = settings, fingerprint, directory
-        self.interruption = interruption
+    def __init__(self, settings: Settings, directory: Path, interruption: Interruption) -> None:
+        self.settings, self.directory, self.interruption = settings, directory, interruption
         task, algorithm = settings.task, settings.algorithm
         distribution = task.load()
         network = build_network(settings.model, task, settings.seed)
@@ -42,7 +39,7 @@ class Run:
         )
         fresh = Progress.fresh(network, self.trainer.initial_outer_state)
         self.scratch = fresh.learner
-        self.progress = checkpoint.load(directory, fingerprint) or fresh
+        self.progress = checkpoint.load(directory, settings.identity) or fresh
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scored()
         if done or scored:
@@ -55,7 +52,7 @@ class Run:
         )
 
     def save(self) -> None:
-        checkpoint.save(self.directory, self.progress, self.fingerprint)
+        checkpoint.save(self.directory, self.progress, self.settings.identity)
         self.saved = time.monotonic()
 
     def stop_if_asked(self) -> None:
