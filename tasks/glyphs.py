@@ -12,7 +12,8 @@ import numpy as np
 
 from tasks.base import Size
 from tasks.checks import require
-from tasks.images import SIDE, ImageSet, ImageTask
+from tasks.image_set import ImageSet, stacked
+from tasks.images import SIDE, ImageTask
 from tasks.seeding import numpy_generator
 
 STROKES = 4  # at most, in a character
@@ -80,7 +81,7 @@ def draw(seed: int, split: str, classes: int, drawers: int, alphabets: int) -> I
 
     Character c belongs to alphabet c % alphabets and depends on (seed, split, c) and that alphabet
     alone, so a larger set begins with the smaller one. The splits share no alphabet.
-    Returns images [classes, drawers, 28, 28] uint8, ink 0, paper 255.
+    Its images are 28 x 28, ink 0, paper 255.
     """
     alphabet = np.arange(classes, dtype=np.int32) % alphabets
     random = [numpy_generator(seed, f"glyphs {split} alphabet {a}") for a in range(alphabets)]
@@ -89,7 +90,7 @@ def draw(seed: int, split: str, classes: int, drawers: int, alphabets: int) -> I
         draw_block(seed, split, range(first, min(first + BLOCK, classes)), drawers, styles)
         for first in range(0, classes, BLOCK)
     ]
-    return ImageSet(np.concatenate(blocks), alphabet)
+    return stacked(np.concatenate(blocks), alphabet)
 
 
 def draw_block(seed: int, split: str, block: range, drawers: int, styles: np.ndarray) -> np.ndarray:

@@ -1,28 +1,16 @@
-"""Image classification tasks: labelled drawings of 28x28 pixels, split by class."""
+"""Image classification tasks: labelled images, split by class."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tasks.base import Distribution, Size, Task
 from tasks.checks import require
-from tasks.seeding import numpy_generator
+from tasks.image_set import ImageSet, digest, held_out, rotated
 
-SIDE = 28  # pixels a side
-
-
-class ImageSet(NamedTuple):
-    """The classes of one split.
-
-    images:   [class, example, 28, 28] uint8, ink 0, paper 255
-    alphabet: [class] int32, which alphabet the class belongs to
-    """
-
-    images: np.ndarray
-    alphabet: np.ndarray
+SIDE = 28  # pixels a side of a drawing, as in the paper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,33 +90,6 @@ class ImageTask(Task):
 
     def describe(self) -> dict[str, Any]:
         return {
-            "classes": {split: len(chosen.images) for split, chosen in self.loaded.items()},
+            "classes": {split: chosen.classes for split, chosen in self.loaded.items()},
             "sha256": {split: digest(chosen) for split, chosen in self.loaded.items()},
         }
-
-
-def held_out(train: ImageSet, classes: int, split_seed: int) -> tuple[ImageSet, ImageSet]:
-    """Divide the training classes at random into those kept and `classes` held out.
-
-    More classes hold out a superset: a larger validation split contains the smaller.
-    """
-    order = numpy_generator(split_seed, "validation classes").permutation(len(train.images))
-    chosen, kept = np.sort(order[:classes]), np.sort(order[classes:])
-    return (
-        ImageSet(train.images[kept], train.alphabet[kept]),
-        ImageSet(train.images[chosen], train.alphabet[chosen]),
-    )
-
-
-def rotated(chosen: ImageSet) -> ImageSet:
-    """Four classes for each: turned by 0, 90, 180 and 270 degrees (paper, section 6.1).
-
-    Returns images [4 * class, example, 28, 28]; a turned class stays in its alphabet.
-    """
-    turns = [np.rot90(chosen.images, k, axes=(2, 3)) for k in range(4)]
-    return ImageSet(np.concatenate(turns), np.tile(chosen.alphabet, 4))
-
-
-def digest(chosen: ImageSet) -> str:
-    """Sixteen hexadecimal digits that change when the classes or pixels of a split change."""
-    return hashlib.sha256(np.ascontiguousarray(chosen.images).data).hexdigest()[:16]

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.episode import Episode
-from tasks.images import SIDE, ImageSet
+from tasks.image_set import ImageSet
 
 RNG = "philox"  # named, so that every device draws the same numbers
 INT32 = tf.int32
+ALIGNED = 64  # bytes; TensorFlow computes with nothing that starts elsewhere
 
 
 def split_seed(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:
@@ -57,43 +58,68 @@ class ImageDistribution:
 
     def __init__(self, sets: Mapping[str, ImageSet], within_alphabet: bool = False) -> None:
         self.within_alphabet = within_alphabet
-        self.shape = {split: chosen.images.shape[:2] for split, chosen in sets.items()}
-        self.pixels = {
-            split: tf.constant(chosen.images.reshape(-1, SIDE * SIDE))
-            for split, chosen in sets.items()
-        }
-        self.alphabet = {split: chosen.alphabet for split, chosen in sets.items()}
+        self.sets = dict(sets)
+        pixels = {id(chosen.images): as_tensor(chosen.images) for chosen in sets.values()}
+        self.pixels = {split: pixels[id(chosen.images)] for split, chosen in sets.items()}
 
     def sample(self, split: str, seed: tf.Tensor, ways: int, shots: int, queries: int) -> Episode:
-        """One episode: images [n, 28, 28, 1] float32 with ink 0 and paper 1, labels [n] int32.
+        """One episode: images [n, height, width, channels] float32 from 0 to 1, labels [n] int32.
 
-        The queries do not depend on the number of shots, and fewer shots are a subset of more.
+        Only classes with enough images are drawn. Where all have enough, the queries do not depend
+        on the number of shots, and fewer shots are a subset of more.
         """
-        _, examples = self.shape[split]
         for_classes, for_examples = split_seed(seed, 2)
-        classes = self.choose_classes(split, for_classes, ways)
-        drawn = choose(for_examples, examples, queries + shots, rows=ways)
-        rows = classes[:, None] * examples + drawn  # [way, queries + shots]
+        classes = self.choose_classes(split, for_classes, ways, queries + shots)
+        rows = self.choose_images(split, for_examples, classes, queries + shots)
         query_x, query_y = self.images(split, rows[:, :queries])
         support_x, support_y = self.images(split, rows[:, queries:])
         return Episode(support_x, support_y, query_x, query_y)
 
-    def choose_classes(self, split: str, seed: tf.Tensor, ways: int) -> tf.Tensor:
-        """[ways] int32 classes, from the whole split or from one alphabet that has as many."""
-        classes, _ = self.shape[split]
+    def choose_classes(self, split: str, seed: tf.Tensor, ways: int, images: int) -> tf.Tensor:
+        """[ways] int32 of the classes with so many images, from all or from one alphabet.
+
+        Alphabets with too few such classes are left out; the others are equally likely.
+        """
+        enough = np.flatnonzero(self.sets[split].counts >= images).astype(np.int32)
         if not self.within_alphabet:
-            return choose(seed, classes, ways)[0]
+            return tf.gather(enough, choose(seed, len(enough), ways)[0])
         for_alphabet, for_classes = split_seed(seed, 2)
-        names, sizes = np.unique(self.alphabet[split], return_counts=True)
+        alphabets = self.sets[split].alphabet[enough]
+        names, sizes = np.unique(alphabets, return_counts=True)
         large = names[sizes >= ways]
         alphabet = tf.gather(large, choose(for_alphabet, len(large), 1)[0, 0])
-        ranks = random_ranks(for_classes, [classes])
-        inside = tf.where(tf.equal(self.alphabet[split], alphabet), ranks, INT32.min)
-        return tf.math.top_k(inside, ways).indices
+        ranks = random_ranks(for_classes, [len(enough)])
+        inside = tf.where(tf.equal(alphabets, alphabet), ranks, INT32.min)
+        return tf.gather(enough, tf.math.top_k(inside, ways).indices)
+
+    def choose_images(
+        self, split: str, seed: tf.Tensor, classes: tf.Tensor, images: int
+    ) -> tf.Tensor:
+        """[way, images] int32: rows of different images of each of the classes [way]."""
+        chosen = self.sets[split]
+        most = int(chosen.counts.max())
+        if (chosen.counts == most).all():
+            drawn = choose(seed, most, images, rows=classes.shape[0])
+        else:
+            ranks = random_ranks(seed, [classes.shape[0], most])
+            there = tf.range(most) < tf.gather(chosen.counts, classes)[:, None]
+            drawn = tf.math.top_k(tf.where(there, ranks, INT32.min), images).indices
+        return tf.gather(chosen.starts, classes)[:, None] + drawn
 
     def images(self, split: str, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Pixels and labels of rows [way, count] of the split, class by class."""
         ways, count = rows.shape
         pixels = tf.gather(self.pixels[split], tf.reshape(rows, [-1]))
-        images = tf.reshape(tf.cast(pixels, tf.float32) / 255.0, [ways * count, SIDE, SIDE, 1])
+        images = tf.reshape(
+            tf.cast(pixels, tf.float32) / 255.0, [ways * count, *self.sets[split].images.shape[1:]]
+        )
         return images, tf.repeat(tf.range(ways), count)
+
+
+def as_tensor(images: np.ndarray) -> tf.Tensor:
+    """[image, height * width * channels] uint8, the memory shared where TensorFlow can do that."""
+    flat = images.reshape(len(images), -1)
+    shared = flat.flags.writeable and flat.ctypes.data % ALIGNED == 0
+    if not shared or tf.config.list_physical_devices("GPU"):
+        return tf.constant(flat)
+    return tf.experimental.dlpack.from_dlpack(flat.__dlpack__())

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
+from tasks.image_set import stacked
 from tasks.sampling import ImageDistribution, batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests import reference
@@ -170,7 +171,7 @@ def test_nearest_neighbour_agrees_with_plain_numpy(network, protocol):
     random = np.random.default_rng(3)
     pattern = random.integers(0, 256, (6, 1, 28, 28))
     noisy = 0.1 * pattern + random.integers(0, 200, (6, 6, 28, 28))
-    drawn = noise_images()._replace(images=noisy.astype(np.uint8))
+    drawn = stacked(noisy.astype(np.uint8), np.zeros(6, np.int32))
     evaluator = evaluate_at(network, ImageDistribution({"test": drawn}))
     expected = []
     for index in range(20):

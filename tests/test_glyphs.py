@@ -1,5 +1,6 @@
 """Glyphs: the same characters everywhere, as many as asked for, neither trivial nor noise."""
 
+import runpy
 import subprocess
 import sys
 import time
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from tasks import glyphs
 from tasks.base import Size
 from tasks.checks import ConfigError
-from tasks.contact_sheet import contact_sheet, save
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +23,11 @@ def task(**changes):
     settings = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "task" / "glyphs.yaml"))
     assert settings.pop("_target_") == "tasks.glyphs.Glyphs"
     return glyphs.Glyphs(**settings | changes)
+
+
+def drawings(chosen):
+    """[class, drawer, 28, 28]"""
+    return chosen.images.reshape(chosen.classes, -1, 28, 28)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,7 @@ def test_the_default_is_drawn_in_seconds():
 
 def test_drawings_are_black_on_white_and_none_is_empty(sets):
     for split, classes in (("train", 400), ("test", 100)):
-        images = sets[split].images
+        images = drawings(sets[split])
         assert images.shape == (classes, 20, 28, 28)
         assert images.dtype == np.uint8
         assert np.unique(images).tolist() == [0, 255]
@@ -66,16 +72,16 @@ def test_another_process_draws_the_same():
 
 def test_more_classes_begin_with_the_same(sets):
     fewer = task(classes=60, test_classes=70, rotations=False).loaded
-    np.testing.assert_array_equal(fewer["train"].images, sets["train"].images[:60])
-    np.testing.assert_array_equal(fewer["test"].images, sets["test"].images[:70])
+    train, test = drawings(sets["train"]), drawings(sets["test"])
+    np.testing.assert_array_equal(drawings(fewer["train"]), train[:60])
+    np.testing.assert_array_equal(drawings(fewer["test"]), test[:70])
     fewer_drawers = task(drawers=5, rotations=False).loaded["train"]
-    np.testing.assert_array_equal(fewer_drawers.images, sets["train"].images[:, :5])
+    np.testing.assert_array_equal(drawings(fewer_drawers), train[:, :5])
 
 
 def test_no_two_drawings_are_the_same(sets):
     images = np.concatenate([sets["train"].images, sets["test"].images])
-    drawings = images.reshape(len(images) * 20, -1)
-    assert len({drawing.tobytes() for drawing in drawings}) == len(drawings)
+    assert len({image.tobytes() for image in images}) == len(images) == 500 * 20
 
 
 def test_alphabets_are_filled_evenly(sets):
@@ -85,12 +91,12 @@ def test_alphabets_are_filled_evenly(sets):
 
 def test_the_nearest_pixels_are_about_as_good_as_for_omniglot(sets):
     """Omniglot: 0.38 by the same computation; chance is 0.2."""
-    assert 0.30 < nearest_neighbour(sets["test"].images.astype(float)) < 0.46
+    assert 0.30 < nearest_neighbour(drawings(sets["test"]).astype(float)) < 0.46
 
 
 def test_there_is_more_to_learn_than_pixels(sets):
     """Centred and blurred drawings of a class are alike (Omniglot: 0.79)."""
-    assert 0.72 < nearest_neighbour(blurred(sets["test"].images)) < 0.87
+    assert 0.72 < nearest_neighbour(blurred(drawings(sets["test"]))) < 0.87
 
 
 def nearest_neighbour(images, episodes=500):
@@ -119,7 +125,7 @@ def blurred(images):
 
 def test_rotations_and_validation_count():
     chosen = task(classes=60, test_classes=20, validation_classes=10, within_alphabet=False)
-    classes = {split: len(images.images) for split, images in chosen.loaded.items()}
+    classes = {split: images.classes for split, images in chosen.loaded.items()}
     assert classes == {"train": 200, "validation": 10, "test": 20}
     assert chosen.sizes() == {split: Size(count, 20) for split, count in classes.items()}
     assert chosen.describe()["classes"] == classes
@@ -157,9 +163,11 @@ def test_an_alphabet_too_small_for_the_ways_is_refused():
 
 
 def test_contact_sheet_has_classes_as_rows_and_drawers_as_columns(sets, tmp_path):
-    ax = contact_sheet(sets["test"].images, rows=3, columns=2)
+    script = runpy.run_path(str(ROOT / "scripts" / "contact_sheet.py"))
+    ax = Figure().add_subplot()
+    script["contact_sheet"](sets["test"], ax, rows=3, columns=2)
     (sheet,) = ax.get_images()
     pixels = np.asarray(sheet.get_array()).reshape(3, 30, 2, 30)
-    np.testing.assert_array_equal(pixels[2, 1:-1, 1, 1:-1], sets["test"].images[2, 1])
-    save(sets, tmp_path / "sheet.png", rows=3, columns=2)
+    np.testing.assert_array_equal(pixels[2, 1:-1, 1, 1:-1], sets["test"].of(2)[1, ..., 0])
+    script["save"](sets, tmp_path / "sheet.png", rows=3, columns=2)
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from tasks import omniglot
 from tasks.base import Size
 from tasks.checks import ConfigError
+from tasks.omniglot import Omniglot, cache, source
+from tasks.omniglot.characters import ordered, split_classes
 
 ROOT = Path(__file__).parents[1]
 JOBS = 3  # that race for the cold cache
 JOB = """
 import json, logging, resource, sys, time
-from tasks import omniglot
+from tasks.omniglot import cache
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 began = time.perf_counter()
-omniglot.load(None, sys.argv[1])
+cache.load(None, sys.argv[1])
 seconds = time.perf_counter() - began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 print(json.dumps({"seconds": seconds, "peak_bytes": peak, "imports": list(sys.modules)}))
@@ -36,18 +37,18 @@ def task(**changes):
     """The task of conf/task/omniglot.yaml, changed."""
     settings = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "task" / "omniglot.yaml"))
     assert settings.pop("_target_") == "tasks.omniglot.Omniglot"
-    return omniglot.Omniglot(**settings | changes)
+    return Omniglot(**settings | changes)
 
 
 @pytest.fixture(scope="session")
-def source():
+def prepared():
     if not os.environ.get("TFDS_DATA_DIR"):
         pytest.skip("TFDS_DATA_DIR names no directory with a prepared Omniglot")
     return os.environ["TFDS_DATA_DIR"]
 
 
 @pytest.fixture(scope="session")
-def race(source, tmp_path_factory):
+def race(prepared, tmp_path_factory):
     """A cache that several jobs wanted to build at the same time, and what each of them says."""
     cache_dir = tmp_path_factory.mktemp("cache")
     command = [sys.executable, "-c", JOB, str(cache_dir)]
@@ -68,20 +69,20 @@ def cache_dir(race):
 
 @pytest.fixture(scope="session")
 def characters(cache_dir):
-    return omniglot.load(None, cache_dir)
+    return cache.load(None, cache_dir)
 
 
 @pytest.fixture
 def no_decoding(monkeypatch):
     """Fails a test that decodes although the cache holds everything."""
-    monkeypatch.setattr(omniglot, "decode", lambda data_dir: pytest.fail("decoded again"))
+    monkeypatch.setattr(cache, "decode", lambda data_dir: pytest.fail("decoded again"))
 
 
 @pytest.fixture
 def own_cache(cache_dir, tmp_path):
     """A copy of the built cache file, to be damaged."""
-    path = omniglot.cache_path(str(tmp_path))
-    shutil.copy(omniglot.cache_path(cache_dir), path)
+    path = cache.cache_path(str(tmp_path))
+    shutil.copy(cache.cache_path(cache_dir), path)
     return path
 
 
@@ -89,35 +90,36 @@ def own_cache(cache_dir, tmp_path):
 
 
 def test_every_class_has_its_twenty_drawings_with_ink(characters):
-    images, alphabet = characters.select(np.arange(1623))
-    assert images.shape == (1623, 20, 28, 28)
+    images, _, counts, alphabet = characters.select(np.arange(1623))
+    assert images.shape == (1623 * 20, 28, 28, 1)
+    assert counts.tolist() == [20] * 1623
     assert images.dtype == np.uint8
     assert np.unique(images).tolist() == [0, 255]
-    ink = (images == 0).mean(axis=(2, 3))
+    ink = (images == 0).mean(axis=(1, 2, 3))
     assert ink.min() > 0
     assert 0.05 < ink.mean() < 0.12  # strokes on paper, not the reverse
     assert len(np.unique(alphabet)) == 50
 
 
-def test_pixels_are_the_nearest_of_the_source(source, characters):
+def test_pixels_are_the_nearest_of_the_source(prepared, characters):
     import tensorflow_datasets as tfds
 
     rows = (2 * np.arange(28) + 1) * 105 // 56
     for split in ("train", "test"):
-        data = tfds.load("omniglot", split=f"{split}[:25]", data_dir=source)
+        data = tfds.load("omniglot", split=f"{split}[:25]", data_dir=prepared)
         for example in tfds.as_numpy(data):
             expected = example["image"][rows][:, rows, 0]
-            images, alphabet = characters.select(example["label"][None])
-            assert (images[0] == expected).all(axis=(1, 2)).sum() == 1
-            assert alphabet[0] == example["alphabet"]
+            chosen = characters.select(example["label"][None])
+            assert (chosen.images[..., 0] == expected).all(axis=(1, 2)).sum() == 1
+            assert chosen.alphabet[0] == example["alphabet"]
             assert characters.background[example["label"]] == (split == "train")
 
 
 def test_order_of_drawings_does_not_depend_on_the_order_of_records():
     label, alphabet, ink, members = synthetic()
     shuffled = np.random.default_rng(1).permutation(len(label))
-    one = omniglot.ordered(ink, label, alphabet, members)
-    other = omniglot.ordered(ink[shuffled], label[shuffled], alphabet[shuffled], members)
+    one = ordered(ink, label, alphabet, members)
+    other = ordered(ink[shuffled], label[shuffled], alphabet[shuffled], members)
     for array, again in zip(one, other, strict=True):
         np.testing.assert_array_equal(array, again)
 
@@ -125,13 +127,13 @@ def test_order_of_drawings_does_not_depend_on_the_order_of_records():
 def test_an_incomplete_data_set_is_refused():
     label, alphabet, ink, members = synthetic()
     with pytest.raises(ValueError, match="it has 32,459 drawings of 1,623 characters instead of"):
-        omniglot.ordered(ink[:-1], label[:-1], alphabet[:-1], members)
+        ordered(ink[:-1], label[:-1], alphabet[:-1], members)
     with pytest.raises(ValueError, match="2 of its 32,460 drawings have no ink"):
         blank = ink.copy()
         blank[[7, 9]] = 0
-        omniglot.ordered(blank, label, alphabet, members)
+        ordered(blank, label, alphabet, members)
     with pytest.raises(ValueError, match="its small2 set has 155 characters instead of 156"):
-        omniglot.ordered(ink, label, alphabet, members | {"small2": members["small2"][1:]})
+        ordered(ink, label, alphabet, members | {"small2": members["small2"][1:]})
 
 
 def synthetic():
@@ -159,9 +161,10 @@ def test_splits(characters, cache_dir, split, train, test, alphabets):
     omniglot_task.check()
     sets = omniglot_task.loaded
     assert omniglot_task.sizes() == {"train": Size(train, 20), "test": Size(test, 20)}
-    assert {name: chosen.images.shape[:2] for name, chosen in sets.items()} == omniglot_task.sizes()
+    for name, chosen in sets.items():
+        assert (chosen.classes, *np.unique(chosen.counts)) == omniglot_task.sizes()[name]
     assert tuple(len(np.unique(sets[name].alphabet)) for name in ("train", "test")) == alphabets
-    classes = omniglot.split_classes(split, 0, characters)
+    classes = split_classes(split, 0, characters)
     assert not set(classes[0]) & set(classes[1])
     if split != "paper":
         assert not set(sets["train"].alphabet) & set(sets["test"].alphabet)
@@ -169,7 +172,7 @@ def test_splits(characters, cache_dir, split, train, test, alphabets):
 
 def test_split_seed_chooses_the_classes_of_the_paper_split(characters):
     def test_classes(seed):
-        return omniglot.split_classes("paper", seed, characters)[1].tolist()
+        return split_classes("paper", seed, characters)[1].tolist()
 
     assert test_classes(0) == test_classes(0)
     assert test_classes(0) != test_classes(1)
@@ -186,25 +189,25 @@ def test_validation_comes_from_the_training_classes(cache_dir, split):
         ).loaded
 
     def names(chosen):
-        return {drawings.tobytes() for drawings in chosen.images}
+        return {chosen.of(c).tobytes() for c in range(chosen.classes)}
 
     none, some, more = sets(0), sets(30), sets(60)
     assert len(names(some["validation"])) == 30
     assert names(some["validation"]) < names(more["validation"])
     assert names(some["validation"]) | names(some["train"]) == names(none["train"])
     assert not names(some["validation"]) & names(some["train"])
-    np.testing.assert_array_equal(none["test"].images, some["test"].images)
+    assert names(none["test"]) == names(some["test"])
 
 
 def test_training_classes_are_rotated_and_no_others(cache_dir):
     settings = {"split": "small1", "cache_dir": cache_dir, "validation_classes": 10}
     plain, turned = task(rotations=False, **settings), task(rotations=True, **settings)
-    classes = {name: len(chosen.images) for name, chosen in turned.loaded.items()}
+    classes = {name: chosen.classes for name, chosen in turned.loaded.items()}
     assert classes == {"train": 4 * 126, "validation": 10, "test": 659}
     assert turned.sizes() == {name: Size(count, 20) for name, count in classes.items()}
-    image = plain.loaded["train"].images[5, 3]
+    image = plain.loaded["train"].of(5)[3]
     quarter_turn = [[image[x, 27 - y] for x in range(28)] for y in range(28)]
-    np.testing.assert_array_equal(turned.loaded["train"].images[126 + 5, 3], quarter_turn)
+    np.testing.assert_array_equal(turned.loaded["train"].of(126 + 5)[3], quarter_turn)
     np.testing.assert_array_equal(turned.loaded["test"].images, plain.loaded["test"].images)
 
 
@@ -227,8 +230,15 @@ def test_building_stays_below_a_gigabyte(race):
 
 def test_a_warm_cache_loads_in_less_than_a_second(cache_dir, no_decoding):
     began = time.perf_counter()
-    assert len(task(cache_dir=cache_dir).image_sets()["train"].images) == 1200
+    assert len(task(cache_dir=cache_dir).image_sets()["train"].starts) == 1200
     assert time.perf_counter() - began < 1
+
+
+def test_a_cache_with_its_seal_in_front_is_still_read(own_cache, characters, no_decoding):
+    """As the first ones were written."""
+    stored = own_cache.read_bytes()
+    own_cache.write_bytes(stored[-32:] + stored[:-32])
+    np.testing.assert_array_equal(cache.load(None, str(own_cache.parent)).ink, characters.ink)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
@@ -237,9 +247,9 @@ def test_a_damaged_cache_is_rebuilt(own_cache, characters, monkeypatch, caplog, 
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     own_cache.write_bytes({"flipped": flipped, "truncated": whole[:-1], "empty": b""}[damage])
-    monkeypatch.setattr(omniglot, "decode", lambda data_dir: characters)
+    monkeypatch.setattr(cache, "decode", lambda data_dir: characters)
     for _ in range(2):
-        loaded = omniglot.load(None, str(own_cache.parent))
+        loaded = cache.load(None, str(own_cache.parent))
         np.testing.assert_array_equal(loaded.ink, characters.ink)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [f"The Omniglot cache {own_cache} is damaged; rebuilding it"]
@@ -249,8 +259,8 @@ def test_a_directory_that_cannot_be_written_costs_a_warning(
     characters, monkeypatch, tmp_path, caplog
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(omniglot, "decode", lambda data_dir: characters)
-    assert omniglot.load(None, str(tmp_path / "file")) is characters
+    monkeypatch.setattr(cache, "decode", lambda data_dir: characters)
+    assert cache.load(None, str(tmp_path / "file")) is characters
     (warning,) = [record.message for record in caplog.records]
     assert warning.startswith(f"Cannot keep Omniglot in {tmp_path}/file (")
     assert warning.endswith("; going on without a cache")
@@ -260,9 +270,9 @@ def test_a_full_disk_costs_a_warning(characters, monkeypatch, tmp_path, caplog):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(omniglot, "decode", lambda data_dir: characters)
-    monkeypatch.setattr(omniglot.os, "fsync", full)
-    assert omniglot.load(None, str(tmp_path)) is characters
+    monkeypatch.setattr(cache, "decode", lambda data_dir: characters)
+    monkeypatch.setattr("os.fsync", full)
+    assert cache.load(None, str(tmp_path)) is characters
     assert "No space left on device); going on without a cache" in caplog.text
     assert [path.suffix for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
@@ -288,16 +298,16 @@ def test_a_data_dir_without_omniglot_is_refused_before_loading(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["a missing file", "a foreign description", "a cut file"])
-def test_an_incomplete_data_dir_is_one_clear_line(source, tmp_path, damage):
-    prepared = tmp_path / "omniglot" / "3.0.0"
-    shutil.copytree(Path(source) / "omniglot" / "3.0.0", prepared)
-    records = prepared / "omniglot-test.tfrecord-00000-of-00001"
+def test_an_incomplete_data_dir_is_one_clear_line(prepared, tmp_path, damage):
+    copy = tmp_path / "omniglot" / "3.0.0"
+    shutil.copytree(Path(prepared) / "omniglot" / "3.0.0", copy)
+    records = copy / "omniglot-test.tfrecord-00000-of-00001"
     if damage == "a missing file":
         records.unlink()
     elif damage == "a cut file":
         records.write_bytes(records.read_bytes()[:100_000])
     else:
-        (prepared / "dataset_info.json").write_text('{"name": "mnist"}')
+        (copy / "dataset_info.json").write_text('{"name": "mnist"}')
     incomplete = task(data_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"))
     incomplete.check()
     with pytest.raises(ConfigError) as caught:
@@ -308,7 +318,7 @@ def test_an_incomplete_data_dir_is_one_clear_line(source, tmp_path, damage):
         "Omniglot 3.0.0"
     )
     assert "\n" not in message
-    assert not omniglot.cache_path(str(tmp_path / "cache")).exists()
+    assert not cache.cache_path(str(tmp_path / "cache")).exists()
 
 
 def test_without_data_or_network_the_ways_out_come_within_seconds(tmp_path, monkeypatch):
@@ -334,10 +344,11 @@ def closed_port():
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(omniglot, "PROBE_SECONDS", 0.4)
+    monkeypatch.setattr(source, "PROBE_SECONDS", 2)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        assert "timed out" in omniglot.unreachable(url)
-    monkeypatch.setattr(omniglot, "connection_error", lambda url: time.sleep(5))
-    assert omniglot.unreachable("https://x") == "no answer from https://x in 0.4 s"
+        assert "timed out" in source.unreachable(url)
+    monkeypatch.setattr(source, "PROBE_SECONDS", 0.4)
+    monkeypatch.setattr(source, "connection_error", lambda url: time.sleep(5))
+    assert source.unreachable("https://x") == "no answer from https://x in 0.4 s"

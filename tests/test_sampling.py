@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.images import ImageSet, rotated
+from tasks.image_set import rotated, stacked
 from tasks.sampling import ImageDistribution, batch_order, choose, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests.toy import coded_images, decode
@@ -52,7 +52,7 @@ def test_shapes_pixels_and_dtypes_are_those_promised():
     episode = distribution().sample("test", seed(0), 5, 3, 2)
     assert episode.support_x.shape == (15, 28, 28, 1) and episode.query_x.shape == (10, 28, 28, 1)
     assert episode.support_x.dtype == tf.float32 and episode.support_y.dtype == tf.int32
-    white = ImageSet(np.full((3, 4, 28, 28), 255, np.uint8), np.zeros(3, np.int32))
+    white = stacked(np.full((3, 4, 28, 28), 255, np.uint8), np.zeros(3, np.int32))
     paper = ImageDistribution({"test": white}).sample("test", seed(0), 2, 1, 1)
     assert np.unique(paper.support_x).tolist() == [1.0]
 
@@ -99,7 +99,7 @@ def test_every_class_and_every_drawer_is_as_likely_as_any_other():
 def test_within_alphabet_draws_from_one_large_enough_alphabet():
     chosen = coded_images(12, 4)
     alphabet = np.array([0] * 2 + [1] * 4 + [2] * 5 + [3], np.int32)  # only 1 and 2 have four
-    images = ImageDistribution({"test": ImageSet(chosen.images, alphabet)}, within_alphabet=True)
+    images = ImageDistribution({"test": chosen._replace(alphabet=alphabet)}, within_alphabet=True)
     seen, classes = set(), set()
     for index in range(60):
         shown = [c for c, _ in decode(images.sample("test", seed(index), 4, 1, 1).support_x)]
@@ -114,8 +114,8 @@ def test_within_alphabet_draws_from_one_large_enough_alphabet():
 def test_the_alphabets_of_a_draw_are_equally_likely_whatever_their_size():
     chosen = coded_images(9, 2)
     alphabet = np.array([0] * 2 + [1] * 7, np.int32)
-    images = ImageDistribution({"test": ImageSet(chosen.images, alphabet)}, within_alphabet=True)
-    draw = tf.function(lambda s: images.choose_classes("test", s, 2)[0])
+    images = ImageDistribution({"test": chosen._replace(alphabet=alphabet)}, within_alphabet=True)
+    draw = tf.function(lambda s: images.choose_classes("test", s, 2, images=2)[0])
     small = np.mean([alphabet[int(draw(seed(i)))] == 0 for i in range(300)])
     assert 0.38 < small < 0.62  # four standard errors
 
@@ -123,13 +123,15 @@ def test_the_alphabets_of_a_draw_are_equally_likely_whatever_their_size():
 def test_rotated_classes_are_classes_of_their_own_beside_the_upright_ones():
     chosen = coded_images(3, 2, alphabets=2)
     turned = rotated(chosen)
-    assert turned.images.shape == (12, 2, 28, 28)
+    assert turned.classes == 12 and turned.images.shape == (24, 28, 28, 1)
     assert turned.alphabet.tolist() == [0, 1, 0] * 4
     for turn in range(4):
         for c in range(3):
-            upright = np.rot90(turned.images[3 * turn + c], -turn, axes=(1, 2))
-            np.testing.assert_array_equal(upright, chosen.images[c])
-    corners = turned.images[2::3, 0][:, [0, 27, 27, 0], [0, 0, 27, 27]]
+            upright = np.rot90(turned.of(3 * turn + c), -turn, axes=(1, 2))
+            np.testing.assert_array_equal(upright, chosen.of(c))
+    corners = np.stack([turned.of(c)[0, ..., 0] for c in range(2, 12, 3)])[
+        :, [0, 27, 27, 0], [0, 0, 27, 27]
+    ]
     np.testing.assert_array_equal(corners, 2 * np.eye(4, dtype=np.uint8))  # anticlockwise
 
 

@@ -13,7 +13,7 @@ from benchmark import config
 from benchmark.command import resolvers
 from tasks.base import Task
 from tasks.episode import Episode
-from tasks.images import ImageSet
+from tasks.image_set import ImageSet, stacked
 from tests.reference import Sizes
 
 SIZES = Sizes(inputs=3, hidden=4, outputs=3)
@@ -118,7 +118,7 @@ def learner(params: np.ndarray, moment: np.ndarray | None = None, count: int = 0
 def noise_images(classes: int = 6, examples: int = 6, seed: int = 0) -> ImageSet:
     """Random pixels: no two alike, so that nearest neighbours and activations are distinct."""
     pixels = np.random.default_rng(seed).integers(0, 256, (classes, examples, 28, 28), np.uint8)
-    return ImageSet(pixels, np.zeros(classes, np.int32))
+    return stacked(pixels, np.zeros(classes, np.int32))
 
 
 def coded_images(classes: int, examples: int, alphabets: int = 1) -> ImageSet:
@@ -126,7 +126,7 @@ def coded_images(classes: int, examples: int, alphabets: int = 1) -> ImageSet:
     images = np.zeros((classes, examples, 28, 28), np.uint8)
     images[:, :, 0, 0] = np.arange(classes)[:, None]
     images[:, :, 0, 1] = np.arange(examples)
-    return ImageSet(images, np.arange(classes, dtype=np.int32) % alphabets)
+    return stacked(images, np.arange(classes, dtype=np.int32) % alphabets)
 
 
 def decode(images: Any) -> list[tuple[int, int]]:

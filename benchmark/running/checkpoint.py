@@ -1,7 +1,5 @@
 """A run's progress on disk: enough to continue it bit for bit."""
 
-import hashlib
-import io
 import json
 import logging
 from pathlib import Path
@@ -9,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.progress import Progress
-from benchmark.running.record import write_file
+from benchmark.running.record import writing
+from tasks.files import read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
 CURRENT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 FRESH = "checkpoint.new.npz"  # whole, but not yet in its place
-DIGEST = 32  # bytes of a sha256 behind the zip archive: zip's own checksums miss damaged headers
 
 
 def save(directory: Path, progress: Progress, fingerprint: str) -> None:
@@ -32,11 +30,9 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
     arrays |= {f"learner/{i}": value for i, value in enumerate(progress.learner)}
     arrays |= {f"outer/{i}": value for i, value in enumerate(progress.outer)}
     arrays |= {f"scores/{name}": value for name, value in progress.scores.items()}
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    content = buffer.getvalue()
     fresh = directory / FRESH
-    write_file(fresh, content + hashlib.sha256(content).digest())
+    with writing(fresh):
+        write_sealed(fresh, arrays)
     if (directory / CURRENT).exists():
         (directory / CURRENT).replace(directory / PREVIOUS)
     fresh.replace(directory / CURRENT)
@@ -67,12 +63,7 @@ def load(directory: Path, fingerprint: str) -> Progress | None:
 
 def read(path: Path) -> tuple[str, Progress]:
     """Fingerprint and progress of one file; never loads a pickle."""
-    sealed = path.read_bytes()
-    content, digest = sealed[:-DIGEST], sealed[-DIGEST:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its checksum does not fit")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = read_sealed(path)
     meta = json.loads(arrays.pop("meta").tobytes())
 
     def group(prefix: str) -> tuple[np.ndarray, ...]:

@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,15 @@ class CannotWrite(ConfigError):
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically. Raises CannotWrite; what was there before is untouched."""
-    try:
+    with writing(path):
         write_atomic(path, content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises CannotWrite where writing to `path` fails."""
+    try:
+        yield
     except OSError as error:
         raise CannotWrite(f"{path}: could not be written ({error.strerror})") from error
 
