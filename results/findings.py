@@ -385,7 +385,7 @@ FINDINGS = [
     Finding(
         "transduction helps Reptile",
         "Reptile + transduction beats Reptile on 1-shot Omniglot.",
-        "table 1",
+        "table 2",
         {**ACCURACY, "task.name": "omniglot", "task.split": "paper", "shots": 1, "steps": 50},
         transduction_helps,
     ),

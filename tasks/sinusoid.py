@@ -1,4 +1,4 @@
-"""One-dimensional regression: y = a sin(x + b) (paper, section 3)."""
+"""One-dimensional regression: y = a sin(x + b) (paper, section 4)."""
 
 import math
 from dataclasses import dataclass

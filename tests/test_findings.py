@@ -310,7 +310,7 @@ def test_batches_are_compared_at_the_same_outer_step(tmp_path):
     assert outcome.verdict == "no records" and not outcome.differences
 
 
-# --- table 1 --------------------------------------------------------------------------------------
+# --- table 2 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

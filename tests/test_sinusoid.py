@@ -1,4 +1,4 @@
-"""Sine waves: the values, ranges and grid of the paper's section 3."""
+"""Sine waves: the values, ranges and grid of the paper's section 4."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_other_ranges_are_kept_to():
 
 
 def test_the_average_task_is_zero(episodes):
-    """By symmetry; this is why joint training must fail (paper, section 3)."""
+    """By symmetry; this is why joint training must fail (paper, section 4)."""
     average = np.mean([episode.query_y for episode in episodes], axis=0)
     assert np.abs(average).max() < 4 * np.sqrt(4.25 / 500)  # E[a^2 sin^2] = 4.25
 
