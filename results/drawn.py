@@ -1,0 +1,206 @@
+"""The curves that the paper draws (figures 3 and 4), beside ours.
+
+`results/published/paper_figures` holds them as read from the paper's vector drawings, to about
+0.003 (figure 3) and 0.005 (figure 4). Figure 3 is drawn smoothed, which makes it lag; so a curve is
+judged at its anchors, the ends and what the text names, not along its way.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results import records
+from results.grouping import summarise
+from results.labels import tail_names
+
+FOLDER = Path(__file__).parent / "published" / "paper_figures"
+
+TOLERANCE = 0.03
+"""How far from the drawing a reproduced curve may lie."""
+
+META_ITERATIONS = 40_000
+
+SHARED = {
+    "metric": "accuracy",
+    "split": "test",
+    "task.name": "omniglot",
+    "task.split": "paper",
+    "task.ways": 5,
+    "shots": 5,
+    "transductive": False,
+    "model.name": "conv",
+    "algorithm.meta_batch": 1,
+    "algorithm.inner_optimizer": "sgd",
+    "algorithm.inner_learning_rate": 0.003,
+    "algorithm.loss_reduction": "sum",
+    "algorithm.outer_step_final": 0.0,
+}
+"""Settings of sections 6.2 and 6.3 (tables 5 and 6)."""
+
+TWENTY_SHOTS = {**SHARED, "task.train_shots": 20}
+BATCHES_OF_25 = {"algorithm.inner_batch": 25}
+FOUR_STEPS = {"algorithm.inner_steps": 4}
+STEP_OF_ONE = {"algorithm.outer_step": 1.0}
+
+METHODS = {
+    "Reptile, cycling": ("reptile", False),
+    "FOMAML, separate tail, cycling": ("FOMAML, separate tail", False),
+    "FOMAML, shared tail, replacement": ("FOMAML, shared tail", True),
+    "FOMAML, shared tail, cycling": ("FOMAML, shared tail", False),
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure.
+
+    Attributes:
+        name, file: "figure 4a", and its csv: a column for x, `accuracy`, and `curve` where there
+            are several.
+        x: that column.
+        key: the column of our evaluations that holds x.
+        where: the values that all its evaluations have.
+    """
+
+    name: str
+    file: str
+    x: str
+    key: str
+    where: dict[str, Any]
+
+
+DRAWINGS = (
+    Drawing(
+        "figure 3",
+        "figure3.csv",
+        "meta_iteration",
+        "iteration",
+        {**SHARED, **BATCHES_OF_25, "algorithm.outer_step": 0.25},
+    ),
+    Drawing(
+        "figure 4a",
+        "figure4a.csv",
+        "inner_steps",
+        "algorithm.inner_steps",
+        {**TWENTY_SHOTS, **BATCHES_OF_25, **STEP_OF_ONE},
+    ),
+    Drawing(
+        "figure 4b",
+        "figure4b.csv",
+        "inner_batch",
+        "algorithm.inner_batch",
+        {**TWENTY_SHOTS, **FOUR_STEPS, **STEP_OF_ONE},
+    ),
+    Drawing(
+        "figure 4c",
+        "figure4c.csv",
+        "log2_outer_step",
+        "algorithm.outer_step",
+        {**TWENTY_SHOTS, **FOUR_STEPS, "algorithm.inner_batch": 100},
+    ),
+)
+
+NAMED = {("figure 4a", "FOMAML, shared tail, cycling"): (4, 5)}
+"""Points beside the ends at which the text says that something happens."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A drawn curve and ours.
+
+    Attributes:
+        points: a line for each drawn x, ascending: x, paper; and where we have it mean, ci95,
+            seeds, episodes (shares from 0 to 1), difference.
+        runs: the directories behind ours.
+        partial: our largest number of meta-iterations below the paper's, or 0; such runs are not
+            among the points.
+    """
+
+    drawing: Drawing
+    name: str
+    points: pd.DataFrame
+    runs: tuple[str, ...]
+    partial: int = 0
+
+    @property
+    def anchors(self) -> pd.DataFrame:
+        """The points that decide; of figure 3, whose curves are smoothed, the end alone."""
+        x = self.points["x"]
+        ends = [x.iloc[-1]] if self.drawing.name == "figure 3" else [x.iloc[0], x.iloc[-1]]
+        return self.points[x.isin([*ends, *NAMED.get((self.drawing.name, self.name), ())])]
+
+    @property
+    def at(self) -> dict[int, tuple[float, float]]:
+        """(ours, the paper's) by x, where both are there."""
+        there: Any = self.measured.to_dict("records")
+        return {int(point["x"]): (point["mean"], point["paper"]) for point in there}
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The points that we have."""
+        return self.points[self.points["mean"].notna()]
+
+
+def curves(found: records.Records) -> list[Curve]:
+    """Every drawn curve, beside what completed runs at the paper's budget measured."""
+    return [curve for drawing in DRAWINGS for curve in curves_of(drawing, found)]
+
+
+def curves_of(drawing: Drawing, found: records.Records) -> list[Curve]:
+    """The curves of one figure."""
+    frame = pd.read_csv(FOLDER / drawing.file)
+    if "curve" not in frame:
+        frame = frame.assign(curve="FOMAML, shared tail, cycling")
+    ours = select(found.completed, drawing.where)
+    ours = ours.assign(method=tail_names(ours))
+    return [
+        beside(drawing, str(name), points, of_curve(ours, str(name)), found)
+        for name, points in frame.groupby("curve", sort=False)
+    ]
+
+
+def beside(
+    drawing: Drawing, name: str, drawn: pd.DataFrame, ours: pd.DataFrame, found: records.Records
+) -> Curve:
+    """One curve, with ours where the paper has a point."""
+    full = select(ours, {"algorithm.meta_iterations": META_ITERATIONS})
+    others: Any = ours["algorithm.meta_iterations"].dropna() if len(ours) else []
+    measured = along(drawing, full, found)
+    points = drawn.rename(columns={drawing.x: "x", "accuracy": "paper"}).drop(columns="curve")
+    points = points.merge(measured, on="x", how="left").sort_values("x", ignore_index=True)
+    points["difference"] = points["mean"] - points["paper"]
+    partial = max((int(n) for n in others if n < META_ITERATIONS), default=0)
+    return Curve(drawing, name, points, tuple(sorted(full["run"].unique())), partial)
+
+
+def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.DataFrame:
+    """Our points: x, mean, ci95, seeds, episodes."""
+    columns = ["x", "mean", "ci95", "seeds", "episodes"]
+    if full.empty:
+        return pd.DataFrame(columns=columns, dtype=float)
+    if drawing.key == "iteration":
+        on_the_way = found.curves[found.curves["run"].isin(full["run"])]
+        on_the_way = on_the_way[on_the_way["iteration"] < META_ITERATIONS]
+        full = pd.concat([on_the_way, full.assign(iteration=META_ITERATIONS)])
+    cells = summarise(full, [drawing.key]).rename(columns={drawing.key: "x"})
+    if drawing.x == "log2_outer_step":
+        cells["x"] = np.log2(cells["x"].astype(float))
+    return cells[columns].astype(float)
+
+
+def of_curve(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The evaluations of a curve of figure 4 (METHODS), or of the method of that name."""
+    if name not in METHODS:
+        return select(frame, {"method": name})
+    method, replacement = METHODS[name]
+    return select(frame, {"method": method, "algorithm.replacement": replacement})
+
+
+def select(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
+    """Rows with these values; none where a column is absent."""
+    for key, value in where.items():
+        frame = frame[frame[key].eq(value).fillna(False)] if key in frame else frame.iloc[:0]
+    return frame

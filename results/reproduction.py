@@ -1,0 +1,259 @@
+"""`python -m results.reproduction`: docs/reproduction.md, the scorecard of the reproduction.
+
+Made from the committed records; `make reproduce` makes the records that are missing.
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from results import drawn, findings, records
+from results.labels import counted
+from results.scorecard import WORDS, Kind, Line, at_budgets, score
+from results.tables import grid
+
+PROJECT = Path(__file__).parent.parent
+RECORDS = PROJECT / "results" / "published"
+PAGE = PROJECT / "docs" / "reproduction.md"
+
+KINDS: dict[Kind, str] = {"cell": "cells", "curve": "curves", "statement": "statements"}
+
+
+def page(directory: Path) -> str:
+    """docs/reproduction.md, from the records at or below a directory."""
+    found = records.read_records([directory])
+    lines = score(found, directory / "theory" / "theory.csv")
+    labels = {run: label for label, _, runs in groups(found, lines) for run in runs}
+    parts = ["# The paper, reproduced", INTRODUCTION, counts(lines), spent(found, lines), RULES]
+    for kind, plural in KINDS.items():
+        parts += [f"## {plural.capitalize()}", table(lines, kind, labels)]
+    parts += ["## Figure 3: ours, the drawing and the authors' code", *figure_3(found)]
+    if runs := runs_table(found, lines):
+        parts += ["## Runs", runs]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+INTRODUCTION = """\
+Every cell, curve and statement of Nichol, Achiam and Schulman 2018 (arXiv:1803.02999v3) beside
+what the records under `results/published` say of it. This page is made from them by
+`make reproduce HOURS=0`; `make reproduce` runs what is missing, and the command of each number
+stands in the last table."""
+
+RULES = f"""\
+A number counts only with the paper's own budget and settings. *Reproduced* (*not reproduced*): the
+95 % interval of several trainings decides it: a cell lies within (outside) the joint interval of
+both numbers, a curve within (outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the
+points that the text names, the differences that a statement claims above (below) their bound.
+*Undecided*: the interval lies across. One training never says more than *held in this run* or *not
+held in this run*, which counts as undecided: another seed gives another number. *Not run yet*:
+there is no record with the paper's budget and settings."""
+
+
+def counts(lines: Sequence[Line]) -> str:
+    """How many of each kind came out how."""
+    frame = pd.DataFrame(
+        {
+            "": plural,
+            **{word: sum(x.kind == kind and x.word == word for x in lines) for word in WORDS},
+            "of": sum(x.kind == kind for x in lines),
+        }
+        for kind, plural in KINDS.items()
+    )
+    held = sum(line.word == "undecided" and line.holds == "held" for line in lines)
+    note = f"Of the undecided, {held} held in the one training that there is." if held else ""
+    return "\n\n".join(filter(None, [grid(frame, "markdown"), note]))
+
+
+def spent(found: records.Records, lines: Sequence[Line]) -> str:
+    """The hours behind the lines."""
+    runs = chosen_runs(found, lines)
+    if runs.empty:
+        return ""
+    machines = ", ".join(sorted(set(runs["machine"])))
+    hours = f"{runs['hours'].sum():.1f} hours"
+    return f"They rest on {counted(len(runs), 'run')} of {hours} together ({machines})."
+
+
+def chosen_runs(found: records.Records, lines: Sequence[Line]) -> pd.DataFrame:
+    """The runs behind the lines, with `hours` and `machine`."""
+    used = {run for line in lines for run in line.runs}
+    needed = ["run", "command", "environment.device", "environment.cores", "environment.commit"]
+    runs = found.runs.reindex(columns=list(dict.fromkeys([*needed, *found.runs.columns])))
+    runs = runs[runs["run"].isin(used)]
+    parts = [f"timing.{name}_seconds" for name in ("train", "curve", "evaluation", "startup")]
+    hours = runs.reindex(columns=parts).astype(float).sum(axis=1) / 3600
+    traits = runs[["environment.device", "environment.cores"]].astype("string").fillna("unknown")
+    machine = [f"{device}, {cores} cores" for device, cores in traits.to_numpy()]
+    return runs.assign(hours=hours, machine=machine)
+
+
+def table(lines: Sequence[Line], kind: Kind, labels: dict[str, str]) -> str:
+    """The lines of one kind."""
+    chosen = [line for line in lines if line.kind == kind]
+    named = {"cell": "difference", "curve": "largest deviation", "statement": "difference"}[kind]
+    frame = pd.DataFrame(
+        {
+            "of": line.place,
+            kind: line.what,
+            "paper": line.paper,
+            "ours": line.ours,
+            named: line.difference,
+            "verdict": line.verdict,
+            "seeds": line.seeds if line.seeds and line.chance else "",
+            "budget": line.budget,
+            "runs": ", ".join(sorted({labels[run] for run in line.runs if run in labels}, key=int)),
+        }
+        for line in chosen
+    )
+    empty = [column for column in frame if not frame[column].astype(bool).any()]
+    return grid(frame.drop(columns=empty), "markdown")
+
+
+def groups(
+    found: records.Records, lines: Sequence[Line]
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(label, command, runs) of the runs that one command with several values makes."""
+    runs = chosen_runs(found, lines)
+    keys = [runs["command"].map(shape), runs["environment.commit"], runs["machine"]]
+    for number, (_, group) in enumerate(runs.groupby(keys, sort=False, dropna=False), 1):
+        yield str(number), joined(group["command"]), tuple(group["run"])
+
+
+def words_of(command: Any) -> dict[str, str]:
+    """{key: value} of a command's overrides."""
+    words = shlex.split(str(command))[3:]
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def shape(command: Any) -> str:
+    """What commands that differ in their values alone have in common."""
+    words = words_of(command)
+    fixed = sorted(f"{key}={value}" for key, value in words.items() if key == "+experiment")
+    return " ".join([*fixed, *sorted(key for key in words if not key.startswith("hydra."))])
+
+
+def joined(commands: pd.Series) -> str:
+    """One command for all: the values that differ are joined by commas."""
+    every = [words_of(command) for command in commands]
+    keys = [key for key in every[0] if not key.startswith("hydra.")]
+    values = {key: list(dict.fromkeys(words[key] for words in every)) for key in keys}
+    several = any(len(found) > 1 for found in values.values())
+    words = [f"{key}={','.join(found)}" for key, found in values.items()]
+    start = "python -m benchmark --multirun" if several else "python -m benchmark"
+    quoted = [f"'{word}'" if re.search(r"[^\w.,=+-]", word) else word for word in words]
+    return " ".join([start, *sorted(quoted, key=lambda word: not word.startswith("+"))])
+
+
+def runs_table(found: records.Records, lines: Sequence[Line]) -> str:
+    """Command, machine, commit and hours of the runs behind the lines."""
+    runs = chosen_runs(found, lines).set_index("run")
+    frame = pd.DataFrame(
+        {
+            "runs": label,
+            "command": command,
+            "number": len(which),
+            "hours": f"{runs['hours'][list(which)].sum():.2f}",
+            "machine": runs["machine"][which[0]],
+            "commit": runs["environment.commit"].fillna("unknown").str[:7][which[0]],
+        }
+        for label, command, which in groups(found, lines)
+    )
+    return grid(frame, "markdown") if len(frame) else ""
+
+
+# --- figure 3, where the drawing lags ------------------------------------------------------------
+
+SHOWN = ("g1", "g2", "g1+g2", "g1+g2+g3+g4")
+MOMENTS = (2_000, drawn.META_ITERATIONS)
+
+
+def figure_3(found: records.Records) -> list[str]:
+    """Ours beside the drawing early and at the end, and the authors' own code beside both."""
+    measured = {c.name: c.at for c in drawn.curves(found) if c.drawing.name == "figure 3"}
+    pairs = {(name, x): measured[name][x] for name in SHOWN for x in MOMENTS if x in measured[name]}
+    if len(pairs) < len(SHOWN) * len(MOMENTS):
+        return ["Not run yet."]
+    frame = pd.DataFrame(
+        {
+            "combination": name,
+            **{f"ours at {x:,}": f"{pairs[name, x][0]:.3f}" for x in MOMENTS},
+            **{f"drawn at {x:,}": f"{pairs[name, x][1]:.3f}" for x in MOMENTS},
+        }
+        for name in SHOWN
+    )
+    return [grid(frame, "markdown"), lag(pairs), authors_code(measured["g2"]), two_steps(found)]
+
+
+def lag(pairs: dict[tuple[str, int], tuple[float, float]]) -> str:
+    """How far ours lie from the drawing early and at the end."""
+    early, end = (
+        [abs(ours - paper) for (_, moment), (ours, paper) in pairs.items() if moment == x]
+        for x in MOMENTS
+    )
+    return (
+        f"At {MOMENTS[0]:,} meta-iterations ours lie {min(early):.3f} to {max(early):.3f} from the "
+        f"drawing, at {MOMENTS[1]:,} {min(end):.3f} to {max(end):.3f}. The paper's curves are "
+        "smoothed; so their ends and the order of these are compared above, not the way there."
+    )
+
+
+def authors_code(ours: dict[int, tuple[float, float]]) -> str:
+    """The authors' released code against ours and the drawing, for g2."""
+    code = pd.read_csv(drawn.FOLDER / "authors_code_g2.csv")
+    texts = [
+        f"{accuracy:.3f} at {x:,} (ours {ours[x][0]:.3f}, drawn {ours[x][1]:.3f})"
+        for x, accuracy in zip(code["meta_iteration"], code["accuracy"], strict=True)
+        if x in ours
+    ]
+    return (
+        "The authors' released code, run by this project on the same data with the command of its "
+        f"README for g2, gives {', '.join(texts)}: the drawing lags behind their code, too."
+    )
+
+
+def two_steps(found: records.Records) -> str:
+    """Two-step Reptile against two-step FOMAML, at the end and along the curve."""
+    full = at_budgets(found, [drawn.META_ITERATIONS])
+    pair = findings.beats(("g2", "g1+g2"))
+    texts = []
+    for curve_too, where in ((False, "at the end"), (True, "on the mean of the learning curve")):
+        finding = findings.Finding("", "", "", findings.FIVE_SHOT, pair, curve=curve_too)
+        for outcome in findings.check(full, [finding]):
+            texts += [f"{where} {difference}" for difference in outcome.differences]
+    return (
+        f"Two-step FOMAML (g2) against two-step Reptile (g1+g2), in percent: {'; '.join(texts)}. "
+        'The paper\'s "noticeably worse" is about the drawn curves.'
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page; with --check only say whether it is stale."""
+    parser = argparse.ArgumentParser(prog="python -m results.reproduction", description=__doc__)
+    parser.add_argument("records", nargs="?", type=Path, default=RECORDS, help="where to read")
+    parser.add_argument("--output", type=Path, default=PAGE, help="the page")
+    parser.add_argument("--check", action="store_true", help="only say whether the page is stale")
+    options = parser.parse_args(arguments)
+    fresh = page(options.records)
+    if options.check:
+        stale = not options.output.exists() or options.output.read_text("utf-8") != fresh
+        return say(f"{options.output} is stale: run make reproduce HOURS=0") if stale else 0
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(fresh, encoding="utf-8")
+    print(f"wrote {options.output}")
+    return 0
+
+
+def say(problem: str) -> int:
+    """Print what is wrong; returns the exit status."""
+    print(problem, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,396 @@
+"""Every cell, curve and statement of the paper, judged by what records say of it.
+
+A line is a cell of a table, a curve of a figure or a statement of the text. Only records with the
+paper's own budget and settings count; `results.reproduction` prints the lines.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from results import drawn, findings, records, statistics
+from results.comparison import compare_with_published, published_numbers
+from results.grouping import row_keys
+from results.labels import method_name
+from results.tables import DEFAULT_COLUMNS
+
+Kind = Literal["cell", "curve", "statement"]
+WORDS = ("reproduced", "undecided", "not reproduced", "not run yet")
+"""What can come out for a line."""
+
+SINE_STEPS = 32
+SINE_META_ITERATIONS = 30_000
+APART = 0.01
+"""How far apart two drawn ends of figure 3 must be to have an order."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell, curve or statement.
+
+    Attributes:
+        kind, place, what: a "curve" of "figure 3": "g1+g2".
+        paper, ours, difference: as printed; "" where there is nothing to print.
+        holds: what the intervals say at the paper's budget; "no records" where it was not run.
+        seeds: trainings behind it, of its least covered part.
+        budget: "the paper's", or how far other records go.
+        runs: directories of the records behind it.
+        chance: whether another training seed would give another number (the theory trains nothing).
+    """
+
+    kind: Kind
+    place: str
+    what: str
+    paper: str = ""
+    ours: str = ""
+    difference: str = ""
+    holds: findings.Verdict = "no records"
+    seeds: int = 0
+    budget: str = ""
+    runs: tuple[str, ...] = ()
+    chance: bool = True
+
+    @property
+    def word(self) -> str:
+        """One of WORDS. One training alone decides nothing."""
+        if self.holds == "no records":
+            return "not run yet"
+        if self.holds == "undecided" or (self.chance and self.seeds < 2):
+            return "undecided"
+        return "reproduced" if self.holds == "held" else "not reproduced"
+
+    @property
+    def verdict(self) -> str:
+        """The word, and what one training says."""
+        if self.word == "undecided" and self.holds != "undecided":
+            return f"undecided: {self.holds} in this run"
+        return self.word
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def cells(found: records.Records) -> list[Line]:
+    """The Omniglot table, cell by cell."""
+    frame, keys = found.completed, ["method", *DEFAULT_COLUMNS]
+    ours = compare_with_published(frame, [*keys, *row_keys(frame, keys)])
+    numbers = published_numbers()
+    theirs = numbers[numbers["comparable"].eq(True)]
+    return [cell(line, ours, found) for line in theirs.to_dict("records")]
+
+
+def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> Line:
+    """One published number."""
+    kind = f"{paper['ways']}-way {paper['shots']}-shot"
+    also = " + transduction" if paper["transductive"] else ""
+    line = Line(
+        "cell",
+        place_of(paper["source"]),
+        f"{method_name(paper['method'])}{also}, {kind}",
+        plus_minus(paper["accuracy"], paper["half_width"]),
+    )
+    for key in ("method", *DEFAULT_COLUMNS) if len(ours) else ():
+        ours = ours[ours[key].eq(paper[key]).fillna(False)]
+    full = ours[ours["settings"].eq("the paper's")] if len(ours) else ours
+    if full.empty:
+        return replace(line, budget=partial(ours))
+    best: Any = full.sort_values("seeds").iloc[-1]
+    holds: dict[str, findings.Verdict] = {"within": "held", "unknown": "undecided"}
+    keys = ["method", *DEFAULT_COLUMNS, "steps", "algorithm.meta_iterations"]
+    return replace(
+        line,
+        ours=plus_minus(best["mean"], best["ci95"]),
+        difference=f"{best['difference']:+.2f} ± {best['joint_ci95']:.2f}",
+        holds=holds.get(best["verdict"], "not held"),
+        seeds=int(best["seeds"]),
+        budget="the paper's",
+        runs=runs_with(found, {key: best[key] for key in keys if key in best}),
+    )
+
+
+def partial(ours: pd.DataFrame) -> str:
+    """What a part of the budget gives where nothing else departs from the paper's settings."""
+    if ours.empty:
+        return ""
+    alike = ours[ours["settings"].str.fullmatch(r"partial: [^;]*")].sort_values("mean")
+    return (
+        f"{alike['mean'].iloc[-1]:.2f} with {alike['settings'].iloc[-1][9:]}" if len(alike) else ""
+    )
+
+
+def place_of(source: str) -> str:
+    """'table 2' of 'Nichol et al. 2018 (arXiv 1803.02999), table 2, page 9'."""
+    match = re.search(r"table \d+", source)
+    return match[0] if match else source
+
+
+def plus_minus(mean: float, half_width: Any) -> str:
+    """'95.39 ± 0.09'."""
+    return f"{mean:.2f}" + ("" if pd.isna(half_width) else f" ± {half_width:.2f}")
+
+
+def runs_with(found: records.Records, where: dict[str, Any]) -> tuple[str, ...]:
+    """Directories of the completed Omniglot runs whose evaluations have these values."""
+    chosen = drawn.select(found.completed, {"task.name": "omniglot", **where})
+    return tuple(sorted(chosen["run"].unique()))
+
+
+# --- curves --------------------------------------------------------------------------------------
+
+
+def curves(found: records.Records) -> list[Line]:
+    """Figures 1, 3 and 4, curve by curve."""
+    return [*sine_waves(found), *map(curve, drawn.curves(found))]
+
+
+def curve(one: drawn.Curve) -> Line:
+    """A drawn curve: judged at its anchors, each within TOLERANCE."""
+    anchors, points = one.anchors, one.measured
+    there = anchors[anchors["mean"].notna()]
+    line = Line(
+        "curve", one.drawing.name, one.name, at_anchors(anchors, "paper"), budget=budget(one)
+    )
+    if there.empty:
+        return line
+    far: Any = max(points.to_dict("records"), key=lambda point: abs(point["difference"]))
+    return replace(
+        line,
+        ours=at_anchors(there, "mean"),
+        difference=f"{far['difference']:+.3f} at {far['x']:g}",
+        holds=near(there) if len(there) == len(anchors) else "no records",
+        seeds=int(there["seeds"].min()),
+        runs=one.runs,
+    )
+
+
+def budget(one: drawn.Curve) -> str:
+    """How much of a curve has been run."""
+    if len(one.measured):
+        whole = one.anchors["mean"].notna().all()
+        return "the paper's" if whole else f"{len(one.measured)} of its {len(one.points)} points"
+    return f"so far {one.partial:,} of {drawn.META_ITERATIONS:,} iterations" if one.partial else ""
+
+
+def near(points: pd.DataFrame) -> findings.Verdict:
+    """Whether each difference lies, with its interval, within TOLERANCE."""
+    distance, width = points["difference"].abs(), points["ci95"].astype(float)
+    if (distance - width > drawn.TOLERANCE).any():
+        return "not held"
+    return "held" if (distance + width <= drawn.TOLERANCE).all() else "undecided"
+
+
+def at_anchors(points: pd.DataFrame, column: str) -> str:
+    """'0.970 at 4, 0.700 at 5', with the interval where it is ours."""
+    width = points["ci95"] if column == "mean" else [math.nan] * len(points)
+    return ", ".join(
+        f"{value:.3f}" + ("" if pd.isna(w) else f" ± {w:.3f}") + f" at {x:g}"
+        for x, value, w in zip(points["x"], points[column], width, strict=True)
+    )
+
+
+def sine_waves(found: records.Records) -> list[Line]:
+    """Figure 1: a wave after 32 gradient steps, for MAML and Reptile. It prints no number.
+
+    The line holds where the mean error over unseen waves lies below that of an untrained network.
+    """
+    frame = sine_errors(found)
+    return [sine_wave(frame, method) for method in ("maml", "reptile")]
+
+
+def sine_errors(found: records.Records) -> pd.DataFrame:
+    """Evaluations of the sine waves after the last step, with the paper's settings and budget."""
+    where = {"task.name": "sinusoid", "metric": "mse", "steps": SINE_STEPS, "split": "test"}
+    frame = drawn.select(found.completed, where)
+    if len(frame):
+        of_study = found.runs.loc[found.runs["experiment"].eq("sine").fillna(False), "run"]
+        frame = frame[frame["run"].isin(of_study)]
+    return at_budget(frame, [SINE_META_ITERATIONS])
+
+
+def sine_wave(frame: pd.DataFrame, method: str) -> Line:
+    """One panel of figure 1."""
+    line = Line("curve", "figure 1", f"after {method_name(method)}", "near the wave")
+    return below(line, frame, method, "scratch")
+
+
+def joint_training(found: records.Records) -> Line:
+    """Section 4: the average over tasks is zero everywhere, so that learning it does not help."""
+    text = "Joint training cannot learn the sine waves: Reptile's error is below its."
+    return below(Line("statement", "section 4", text), sine_errors(found), "reptile", "joint")
+
+
+def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
+    """`line` holds where the error of `first` lies below that of `second`; paired by seed."""
+    sides = [drawn.select(frame, {"method": name}) for name in (first, second)]
+    pairs = sides[0].merge(sides[1], on="seed", suffixes=("_first", "_second"))
+    if pairs.empty:
+        return line
+    difference = (pairs["value_first"] - pairs["value_second"]).to_numpy(float)
+    width = float(statistics.t_half_width(difference.std(ddof=1), len(difference)))
+    if len(difference) == 1:
+        width = float(np.hypot(*pairs[["ci95_first", "ci95_second"]].to_numpy(float)[0]))
+    lies = statistics.verdict(difference.mean(), width)
+    names: dict[str, findings.Verdict] = {"below": "held", "above": "not held"}
+    texts = [f"{pairs[f'value_{side}'].mean():.3f}" for side in ("first", "second")]
+    return replace(
+        line,
+        ours=f"mean squared error {texts[0]}; {method_name(second)} {texts[1]}",
+        difference=f"{difference.mean():+.3f} ± {width:.3f}",
+        holds=names.get(lies, "undecided"),
+        seeds=len(pairs),
+        budget="the paper's",
+        runs=tuple(sorted({*pairs["run_first"], *pairs["run_second"]})),
+    )
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def statements(found: records.Records, theory_file: Path) -> list[Line]:
+    """What the text says, as `results.findings` judges it at the paper's budget, and the theory."""
+    full = at_budgets(found, {drawn.META_ITERATIONS, *budgets_of_the_table()})
+    lines = [statement(finding, full, found) for finding in findings.FINDINGS]
+    lines += [joint_training(found), order_of_ends(found), *theory(theory_file)]
+    return sorted(lines, key=lambda line: section(line.place))
+
+
+def section(place: str) -> str:
+    """'6.2' of 'section 6.2, figure 3'; what stands in no section comes last."""
+    match = re.search(r"section ([\d.]+)", place)
+    return match[1] if match else "9"
+
+
+def budgets_of_the_table() -> set[int]:
+    """The meta-iterations behind the published Omniglot numbers."""
+    numbers = published_numbers()
+    return {int(n) for n in numbers.loc[numbers["comparable"].eq(True), "meta_iterations"].dropna()}
+
+
+def at_budgets(found: records.Records, budgets: Iterable[int]) -> records.Records:
+    """The records of runs of these numbers of meta-iterations, and of the reference lines."""
+    evaluations, curves = (at_budget(frame, budgets) for frame in (found.evaluations, found.curves))
+    return replace(found, evaluations=evaluations, curves=curves)
+
+
+def at_budget(frame: pd.DataFrame, budgets: Iterable[int]) -> pd.DataFrame:
+    """Rows of runs of these numbers of meta-iterations, and of the reference lines."""
+    if "algorithm.meta_iterations" not in frame:
+        return frame
+    full = frame["algorithm.meta_iterations"].isin(list(budgets))
+    return frame[full | frame["method"].isin(records.BASELINES)]
+
+
+def statement(finding: findings.Finding, full: records.Records, found: records.Records) -> Line:
+    """One finding; of several settings the one with the most seeds counts."""
+    line = Line("statement", finding.source, finding.statement)
+    outcomes = [o for o in findings.check(full, [finding]) if o.differences]
+    if not outcomes:
+        return line
+    best = max(outcomes, key=seeds_of)
+    return replace(
+        line,
+        ours=best.evidence,
+        holds=best.verdict,
+        seeds=seeds_of(best),
+        budget="the paper's",
+        runs=runs_of(best, found),
+    )
+
+
+def seeds_of(outcome: findings.Outcome) -> int:
+    """Seeds behind the least covered difference."""
+    return min(difference.estimate.seeds for difference in outcome.differences)
+
+
+def runs_of(outcome: findings.Outcome, found: records.Records) -> tuple[str, ...]:
+    """Directories of the runs on either side of an outcome's claims."""
+    frame = drawn.select(found.completed, {**outcome.finding.study, **known(outcome.setting)})
+    frame = frame.assign(method=drawn.tail_names(frame))
+    sides = {
+        id(side): side for d in outcome.differences for side in (d.claim.first, d.claim.second)
+    }
+    chosen = [drawn.select(frame, side.where)["run"] for side in sides.values()]
+    return tuple(sorted({run for runs in chosen for run in runs}))
+
+
+def known(setting: dict[str, Any]) -> dict[str, Any]:
+    """The part of a setting that has values."""
+    return {key: value for key, value in setting.items() if not pd.isna(value)}
+
+
+def order_of_ends(found: records.Records) -> Line:
+    """Figure 3: the ten curves end in the order drawn."""
+    line = Line(
+        "statement",
+        "section 6.2, figure 3",
+        f"The curves end in the order drawn (pairs of ends more than {APART:g} apart).",
+    )
+    ends = [
+        (one.points.iloc[-1], one.runs)
+        for one in drawn.curves(found)
+        if one.drawing.name == "figure 3" and len(one.measured)
+    ]
+    if len(ends) < 2:
+        return line
+    judged = [in_order(a, b) for i, (a, _) in enumerate(ends) for b, _ in ends[i + 1 :]]
+    judged = [verdict for verdict in judged if verdict is not None]
+    counts = {word: judged.count(word) for word in ("held", "not held", "undecided")}
+    texts = [f"{counts['held']} pairs in that order", f"{counts['not held']} in the other"]
+    return replace(
+        line,
+        ours=f"{', '.join(texts)}, {counts['undecided']} within their interval",
+        holds=next((word for word in ("not held", "undecided") if counts[word]), "held"),
+        seeds=int(min(end["seeds"] for end, _ in ends)),
+        budget="the paper's",
+        runs=tuple(sorted({run for _, runs in ends for run in runs})),
+    )
+
+
+def in_order(a: Any, b: Any) -> findings.Verdict | None:
+    """Whether two ends lie as drawn; None where those drawn are no more than APART apart."""
+    drawn_apart = a["paper"] - b["paper"]
+    if abs(drawn_apart) <= APART:
+        return None
+    ours = (a["mean"] - b["mean"]) * np.sign(drawn_apart)
+    lies = statistics.verdict(ours, float(np.hypot(a["ci95"], b["ci95"])))
+    names: dict[str, findings.Verdict] = {"above": "held", "below": "not held"}
+    return names.get(lies, "undecided")
+
+
+def theory(file: Path) -> list[Line]:
+    """Section 5.1: the coefficients of AvgGrad and AvgGradInner in each outer gradient."""
+    frame = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["algorithm"])
+    return [
+        coefficients(method, frame[frame["algorithm"].eq(method)], file)
+        for method in ("maml", "fomaml", "reptile")
+    ]
+
+
+def coefficients(method: str, rows: pd.DataFrame, file: Path) -> Line:
+    """One outer gradient at its largest number of mini-batches, judged for all of them."""
+    text = f"The outer gradient of {method_name(method)} to first order in the inner step."
+    line = Line("statement", "section 5.1", text, chance=False)
+    if rows.empty:
+        return line
+    last: Any = rows.iloc[-1]
+    return replace(
+        line,
+        paper=f"k = {last['k']}: {last['AvgGrad paper']:g} AvgGrad - "
+        f"{last['AvgGradInner paper']:g} alpha AvgGradInner",
+        ours=f"{last['AvgGrad']:.4f} and {last['AvgGradInner']:.3f} ± {last['AvgGradInner ±']:.3f}",
+        holds="held" if rows["agrees"].all() else "not held",
+        seeds=1,
+        budget=f"{last['tasks']:,} tasks for each k = {rows['k'].min()} to {rows['k'].max()}",
+        runs=(str(file.parent),),
+    )
+
+
+def score(found: records.Records, theory_file: Path) -> list[Line]:
+    """Every line, in the paper's order within its kind; `theory_file` is theory.csv."""
+    return [*cells(found), *curves(found), *statements(found, theory_file)]

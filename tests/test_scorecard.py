@@ -1,0 +1,174 @@
+"""The scorecard: what counts, what decides, and that the committed page is current."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results import drawn, records
+from results.reproduction import PAGE, RECORDS, main, page
+from results.scorecard import Line, cells, curves, order_of_ends, score, statements, theory
+from tests import fake_records
+
+CELL = "Reptile, 5-way 1-shot"
+PUBLISHED = 0.9539
+TEN = list(pd.read_csv(drawn.FOLDER / "figure3.csv")["curve"].unique())
+
+
+def ends():
+    """Where the paper's ten curves end."""
+    frame = pd.read_csv(drawn.FOLDER / "figure3.csv")
+    return frame[frame["meta_iteration"] == 40_000].set_index("curve")["accuracy"]
+
+
+def like(run, seed=0, accuracy=None, **algorithm):
+    """A committed record with another seed, accuracy (of its first evaluation) and algorithm."""
+    document = json.loads((RECORDS / run / "record.json").read_text())
+    document["config"]["seed"] = seed
+    document["config"]["algorithm"] |= algorithm
+    for evaluation in document["evaluations"]:
+        evaluation["scores"] = None
+    if accuracy is not None:
+        document["evaluations"][0]["accuracy"] = accuracy
+    document.pop("seal", None)
+    return document
+
+
+def found(directory, *documents):
+    for number, document in enumerate(documents):
+        fake_records.write(directory / str(number), document)
+    return records.read_records([directory])
+
+
+def cell(directory, *documents):
+    lines = cells(found(directory, *documents))
+    return next(line for line in lines if line.what == CELL)
+
+
+def figure_3(directory, accuracies, seeds=(0, 1, 2)):
+    """Records of the combinations that end at these accuracies."""
+    return found(
+        directory,
+        *(
+            like(
+                f"combinations_40000/{name.replace('(', '_').replace(')', '')}",
+                seed,
+                accuracy + 0.001 * (seed - 1),
+            )
+            for name, accuracy in accuracies.items()
+            for seed in seeds
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "verdict"),
+    [
+        ([0.953, 0.954, 0.955], "reproduced"),
+        ([0.943, 0.944, 0.945], "not reproduced"),
+        ([0.954], "undecided: held in this run"),
+        ([0.944], "undecided: not held in this run"),
+        ([], "not run yet"),
+    ],
+)
+def test_a_cell_is_decided_by_the_joint_interval_of_several_trainings(
+    tmp_path, accuracies, verdict
+):
+    line = cell(
+        tmp_path,
+        *(like("omniglot_5way/reptile_seed0", seed, a) for seed, a in enumerate(accuracies)),
+    )
+    assert line.verdict == verdict and line.seeds == len(accuracies)
+    if len(accuracies) == 3:  # by hand: t(2) = 4.303
+        ours = np.mean(accuracies)
+        width = np.hypot(4.3027 * np.std(accuracies, ddof=1) / np.sqrt(3) * 100, 0.09)
+        assert line.difference == f"{100 * (ours - PUBLISHED):+.2f} ± {width:.2f}"
+
+
+def test_a_part_of_the_budget_does_not_count(tmp_path):
+    run = "omniglot_5way/reptile_seed0"
+    line = cell(tmp_path, *(like(run, s, PUBLISHED, meta_iterations=50_000) for s in range(3)))
+    assert line.verdict == "not run yet" and not line.runs
+    assert line.budget == "95.39 with 50 % of 100000 meta-iterations"
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict"),
+    [(0.01, "reproduced"), (0.06, "not reproduced"), (0.031, "undecided")],
+)
+def test_a_curve_of_figure_3_is_judged_at_its_end(tmp_path, end, verdict):
+    here = figure_3(tmp_path, {"g2": ends()["g2"] + end})
+    line = next(line for line in curves(here) if line.what == "g2")
+    assert line.verdict == verdict and line.seeds == 3 and len(line.runs) == 3
+    assert line.difference.startswith("+0.1") and line.difference.endswith("at 2000")  # the lag
+
+
+def test_a_curve_without_all_its_anchors_is_not_run_yet():
+    points = pd.DataFrame({"x": [1, 4, 5, 15], "paper": [0.23, 0.97, 0.7, 0.66]})
+    points = points.assign(mean=[0.23, 0.97, 0.7, np.nan], ci95=0.01, seeds=3, episodes=1000)
+    points["difference"] = points["mean"] - points["paper"]
+    drawing = next(d for d in drawn.DRAWINGS if d.name == "figure 4a")
+    one = drawn.Curve(drawing, "FOMAML, shared tail, cycling", points, ("a",))
+    from results.scorecard import curve
+
+    assert curve(one).verdict == "not run yet" and curve(one).budget == "3 of its 4 points"
+    whole = drawn.Curve(drawing, one.name, points.fillna(0.66).assign(difference=0.0), ("a",))
+    assert curve(whole).verdict == "reproduced"
+    assert list(whole.anchors["x"]) == [1, 4, 5, 15]
+
+
+def test_the_order_of_ends_is_refuted_by_one_pair_the_other_way(tmp_path):
+    same = order_of_ends(figure_3(tmp_path / "same", ends()))
+    assert (same.verdict, same.seeds) == ("reproduced", 3)
+    other = dict(ends()) | {"g4": 0.5}
+    refuted = order_of_ends(figure_3(tmp_path / "other", other))
+    assert refuted.verdict == "not reproduced"
+
+
+def test_the_theory_needs_no_several_trainings(tmp_path):
+    lines = theory(RECORDS / "theory" / "theory.csv")
+    assert [line.verdict for line in lines] == ["reproduced"] * 3
+    wrong = pd.read_csv(RECORDS / "theory" / "theory.csv")
+    wrong["agrees"] = wrong["agrees"] & ~((wrong["algorithm"] == "maml") & (wrong["k"] == 2))
+    wrong.to_csv(tmp_path / "theory.csv")
+    assert next(iter(theory(tmp_path / "theory.csv"))).word == "not reproduced"
+    assert {line.word for line in theory(tmp_path / "absent.csv")} == {"not run yet"}
+
+
+def test_the_sine_waves_are_paired_by_seed():
+    lines = curves(records.read_records([RECORDS / "sine"]))[:2]
+    assert [line.what for line in lines] == ["after MAML", "after Reptile"]
+    assert {(line.verdict, line.seeds) for line in lines} == {("reproduced", 3)}
+
+
+def test_statements_hold_at_the_papers_budget_alone(tmp_path):
+    few = figure_3(tmp_path / "few", ends(), seeds=[0])
+    by_name = {line.what: line for line in statements(few, tmp_path / "none.csv")}
+    text = "Every combination that includes g2 or a later gradient beats g1."
+    assert by_name[text].verdict == "undecided: held in this run"
+    assert len(by_name[text].runs) == 10
+    short = [like(f"combinations_4000/{name}") for name in ("g1", "g2")]
+    lines = statements(found(tmp_path / "short", *short), tmp_path / "none.csv")
+    assert {line.word for line in lines} == {"not run yet"}
+
+
+def test_one_training_decides_nothing():
+    line = Line("cell", "table 2", "x", holds="held", seeds=1)
+    assert line.verdict == "undecided: held in this run"
+    assert Line("cell", "table 2", "x", holds="not held", seeds=2).verdict == "not reproduced"
+
+
+def test_a_page_of_no_records_lists_everything_as_not_run_yet(tmp_path):
+    lines = score(records.read_records([tmp_path]), tmp_path / "none.csv")
+    assert {line.word for line in lines} == {"not run yet"}
+    assert "Runs" not in page(tmp_path)
+
+
+def test_the_page_is_that_of_the_committed_records(capsys, tmp_path):
+    assert main(["--check"]) == 0, "stale: run `make reproduce HOURS=0`"
+    (tmp_path / "page.md").write_text("old")
+    assert main(["--check", "--output", str(tmp_path / "page.md")]) == 1
+    assert "stale" in capsys.readouterr().err
+    assert main(["--output", str(tmp_path / "page.md")]) == 0
+    assert (tmp_path / "page.md").read_text() == PAGE.read_text()
