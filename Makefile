@@ -36,6 +36,7 @@ lint: install
 
 readme: install  ## remake the README's tables and figures from the committed records
 	@$(RUN) -m results.readme
+	@$(RUN) -m results.reproduction
 
 faults: install  ## kill runs at random moments and damage their files: every number must come out the same
 	@$(RUN) -m pytest -q -s tests/faults.py
