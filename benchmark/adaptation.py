@@ -12,8 +12,7 @@ from omegaconf import OmegaConf
 
 from benchmark import config
 from benchmark.algorithms import Algorithm
-from benchmark.evaluation import Evaluator
-from benchmark.inner_loop import Learner
+from benchmark.inner_loop import InnerLoop, Learner, predict
 from benchmark.network import Network
 from benchmark.running import initialisation, record
 from tasks.base import Task
@@ -39,22 +38,17 @@ class Prediction(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A run's initialisation, and the evaluator that adapts it and predicts with it.
+    """A completed run's initialisation, and how the run adapted it.
 
     config: what the run was asked, as its record has it.
     """
 
-    evaluator: Evaluator
+    inner: InnerLoop
     learner: Learner
+    task: Task
+    evaluation: config.Evaluation
+    replacement: bool
     config: dict[str, Any]
-
-    @property
-    def ways(self) -> int:
-        return self.evaluator.task.ways
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return self.evaluator.task.input_shape
 
 
 class Classifier:
@@ -74,7 +68,7 @@ class Classifier:
         self.classes = classes
         self._trained, self._support = trained, support
         x, y = map(tf.constant, support)
-        adapt = tf.function(trained.evaluator.inner.adapt)
+        adapt = tf.function(trained.inner.adapt)
         self._params = adapt(trained.learner, x, y, order).params
         self._outputs = tf.function(self._graph, reduce_retracing=True)
 
@@ -87,14 +81,14 @@ class Classifier:
 
         Raises ConfigError (a ValueError) for images of another shape or range.
         """
-        x = as_inputs("images", images, self._trained.input_shape)
+        x = as_inputs("images", images, self._trained.task.input_shape)
         outputs = self._outputs(tf.constant(x), transductive)
         probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()
         return Prediction(self.classes[probabilities.argmax(1)], probabilities)
 
     def _graph(self, x: tf.Tensor, transductive: bool) -> tf.Tensor:
         episode = Episode(*self._support, x, None)
-        return self._trained.evaluator.predict(self._params, episode, transductive)
+        return predict(self._trained.inner.network, self._params, episode, transductive)
 
 
 def adapt(
@@ -126,19 +120,19 @@ def adapt(
         ConfigError (a ValueError): one line that names what is wrong and what is allowed.
     """
     trained = load(run)
-    x = as_inputs("images", images, trained.input_shape)
+    x = as_inputs("images", images, trained.task.input_shape)
     names = np.asarray(labels)
     rule = f"one for each support image, of shape ({len(x)},)"
     require(names.shape == (len(x),), "labels", f"array of shape {names.shape}", rule)
     classes, y = np.unique(names, return_inverse=True)
-    rule = f"of 2 to {trained.ways} classes, the ways of the run"
-    require(2 <= len(classes) <= trained.ways, "labels", f"{len(classes)} classes", rule)
-    evaluator = trained.evaluator
-    steps = evaluator.steps[-1] if steps is None else steps
-    batch = evaluator.settings.batch if batch is None else batch
+    ways = trained.task.ways
+    rule = f"of 2 to {ways} classes, the ways of the run"
+    require(2 <= len(classes) <= ways, "labels", f"{len(classes)} classes", rule)
+    steps = max(trained.evaluation.steps) if steps is None else steps
+    batch = trained.evaluation.batch if batch is None else batch
     for name, value, least in (("steps", steps, 0), ("batch", batch, 1), ("seed", seed, 0)):
         require(value >= least, name, value, f"at least {least}")
-    order = mini_batches(len(x), steps, batch, evaluator.replacement, seed)
+    order = mini_batches(len(x), steps, batch, trained.replacement, seed)
     return Classifier(trained, (x, y.astype(np.int32)), order, classes)
 
 
@@ -187,15 +181,8 @@ def load(run: str | os.PathLike[str]) -> Trained:
     require(held == needed, "run", run, rule)
     inner = algorithm.inner_loop(network, task.metric)
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
-    evaluator = Evaluator(
-        inner,
-        None,  # type: ignore[arg-type]  # it samples no episodes here
-        task,
-        evaluation,
-        algorithm.replacement,
-        plain["seed"],
-    )
-    return Trained(evaluator, Learner(*map(tf.constant, state)), plain)
+    learner = Learner(*map(tf.constant, state))
+    return Trained(inner, learner, task, evaluation, algorithm.replacement, plain)
 
 
 def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,13 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Evaluation
-from benchmark.inner_loop import InnerLoop, Learner
+from benchmark.inner_loop import SIDE_BY_SIDE, InnerLoop, Learner, predict
 from tasks.base import Distribution, Task
 from tasks.episode import Episode
 from tasks.sampling import batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
-
-SIDE_BY_SIDE = 8  # episodes in flight; the number of cores decides how many really run at once
 
 
 class Protocol(NamedTuple):
@@ -125,24 +123,12 @@ class Evaluator:
             )
             done = steps
             outputs.append(
-                [self.predict(learner.params, episode, t) for t in self.settings.transductive]
+                [
+                    predict(self.inner.network, learner.params, episode, transductive)
+                    for transductive in self.settings.transductive
+                ]
             )
         return episode, outputs
-
-    def predict(self, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
-        """Outputs [query, outputs].
-
-        Transductive: the queries form one batch, so each one's normalisation sees the others.
-        Otherwise each query is the last of a batch behind the whole support set (authors' code).
-        """
-        if transductive:
-            return self.inner.network(params, episode.query_x)
-
-        def alone(query: tf.Tensor) -> tf.Tensor:
-            batch = tf.concat([episode.support_x, query[None]], 0)
-            return self.inner.network(params, batch)[-1]
-
-        return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)
 
     def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tf.Tensor:
         """Accuracy, or mean squared error, of one episode's outputs; NaN where they are."""
@@ -156,13 +142,3 @@ class Evaluator:
 def accuracy(correct: tf.Tensor) -> tf.Tensor:
     """Fraction of true values."""
     return tf.reduce_mean(tf.cast(correct, tf.float32))
-
-
-def mean_and_interval(scores: np.ndarray) -> tuple[float, float]:
-    """Mean of scores [episode] and the half-width of its 95 % interval over episodes.
-
-    Normal interval 1.96 * s / sqrt(n), s the standard deviation with n - 1; 0 for one episode.
-    """
-    wide = scores.astype(np.float64)
-    spread = wide.std(ddof=1) if len(wide) > 1 else 0.0
-    return float(wide.mean()), float(1.96 * spread / np.sqrt(len(wide)))

@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from benchmark.network import Network
 from benchmark.optimizers import adam_update, sgd_update
+from tasks.episode import Episode
+
+SIDE_BY_SIDE = 8  # iterations in flight; the number of cores decides how many really run at once
 
 
 class Learner(NamedTuple):
@@ -81,3 +84,18 @@ class InnerLoop:
         steps = order.shape[0]
         _, learner = tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), learner))
         return learner
+
+
+def predict(network: Network, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
+    """Outputs [query, outputs] of adapted parameters for an episode's queries.
+
+    Transductive: the queries form one batch, so each one's normalisation sees the others.
+    Otherwise each query is the last of a batch behind the whole support set (paper, section 6.1).
+    """
+    if transductive:
+        return network(params, episode.query_x)
+
+    def alone(query: tf.Tensor) -> tf.Tensor:
+        return network(params, tf.concat([episode.support_x, query[None]], 0))[-1]
+
+    return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)

@@ -1,12 +1,9 @@
 """How far a run has come: all that is kept of it while it is under way."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:  # a command that only looks at a record starts without TensorFlow
-    from benchmark.network import Network
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -30,7 +27,6 @@ class Progress:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, network: "Network", outer: Arrays = ()) -> "Progress":
-        """Before the first meta-iteration: initial weights, and an Adam that has seen no step."""
-        moment, count = np.zeros_like(network.initial), np.array(0, np.int64)
-        return cls(0, (network.initial, moment, count), outer)
+    def fresh(cls, initial: np.ndarray, outer: Arrays = ()) -> "Progress":
+        """Before the first meta-iteration: initial weights [P], an Adam that has seen no step."""
+        return cls(0, (initial, np.zeros_like(initial), np.array(0, np.int64)), outer)

@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Settings
-from benchmark.evaluation import Evaluator, mean_and_interval
+from benchmark.evaluation import Evaluator
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.progress import Progress
+from results.statistics import mean_and_ci95
 from tasks.base import Distribution
 from tasks.seeding import stateless_key
 
@@ -125,7 +126,7 @@ class Trainer:
             for transductive, column in zip(
                 self.settings.evaluation.transductive, scores.T, strict=True
             ):
-                mean, interval = mean_and_interval(column)
+                mean, interval = mean_and_ci95(column)
                 points.append(
                     {
                         "iteration": progress.iteration,

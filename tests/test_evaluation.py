@@ -1,4 +1,4 @@
-"""Evaluation: what is predicted from what, at which step, and what a score's interval is."""
+"""Evaluation: what is predicted from what, and after which step."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
+from benchmark.evaluation import Evaluator, Protocol
 from tasks.image_set import stacked
 from tasks.sampling import ImageDistribution, batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
@@ -204,18 +204,3 @@ def test_the_score_of_a_regression_is_the_mean_squared_error_over_the_grid():
             outputs = reference.mlp(states[steps].params.astype(np.float64), query_x, sizes)
             error = np.mean((outputs - query_y) ** 2)
             np.testing.assert_allclose(scores[index, column, 0], error, rtol=1e-4)
-
-
-def test_mean_and_interval_by_hand():
-    """Mean 3/4; squared deviations 9/16 + 3/16 = 3/4, over n - 1 = 3: s = 1/2; 1.96 s / sqrt 4."""
-    mean, interval = mean_and_interval(np.array([0, 1, 1, 1], np.float32))
-    assert mean == 0.75
-    assert interval == pytest.approx(0.49)
-    assert mean_and_interval(np.array([0.25], np.float32)) == (0.25, 0.0)
-
-
-def test_the_interval_covers_the_truth_nineteen_times_in_twenty():
-    random = np.random.default_rng(0)
-    samples = random.normal(3, 2, (2000, 100)).astype(np.float32)
-    hits = [abs(mean - 3) < half for mean, half in map(mean_and_interval, samples)]
-    assert 0.93 < np.mean(hits) < 0.965

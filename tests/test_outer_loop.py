@@ -320,7 +320,7 @@ def trainer_of(chosen):
 
 def trained(trainer, stops):
     """Progress after meta-iterations up to each of `stops`, one call of the graph for each."""
-    progress = Progress.fresh(network_of(trainer.settings), trainer.initial_outer_state)
+    progress = Progress.fresh(network_of(trainer.settings).initial, trainer.initial_outer_state)
     for stop in stops:
         trainer.advance(progress, stop)
     return progress

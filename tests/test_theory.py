@@ -9,7 +9,6 @@ import tensorflow as tf
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import Network
 from benchmark.studies import theory
-from results.statistics import t_half_width
 from tasks.checks import ConfigError
 from tests import reference
 from tests.command import benchmark
@@ -112,13 +111,6 @@ def test_the_fit_finds_what_was_mixed():
     fitted = theory.coefficients(means, k=3, alpha=0.01)
     np.testing.assert_allclose(fitted, [theory.published(3)] * 6)
     assert np.isnan(theory.coefficients(means, k=1, alpha=0.01)[:, 1]).all()
-
-
-@pytest.mark.parametrize(("groups", "off"), [(5, 4e-3), (10, 3e-4), (20, 1e-4)])
-def test_the_interval_is_students(groups, off):
-    values = np.random.default_rng(0).normal(size=(groups, 3))
-    students = t_half_width(values.std(0, ddof=1), groups)
-    np.testing.assert_allclose(theory.half_width(values), students, rtol=off)
 
 
 def test_the_consequence_goes_by_the_fitted_ratio():

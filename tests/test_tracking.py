@@ -13,7 +13,7 @@ from benchmark import config
 from benchmark.command.identity import fingerprint
 from benchmark.tracking import base as tracking
 from benchmark.tracking.base import Tracker, Tracking
-from benchmark.tracking.session import Session, of_curve
+from benchmark.tracking.session import Session, of_curve, of_outcome
 from tasks.checks import ConfigError
 from tests.command import record as read_record
 from tests.toy import TRAINED, compose, settings
@@ -59,6 +59,15 @@ def tracked(chosen, directory, done, status="completed"):
     if status == "completed":
         (directory / "record.json").write_text(json.dumps(done))
     session.finish(done | {"status": status})
+
+
+def test_what_a_record_does_not_know_is_not_told():
+    """A single episode has no interval."""
+    point = {"split": "train", "shots": 1, "transductive": False, "metric": "mse", "mse": 0.5}
+    assert of_curve([point | {"ci95": None}]) == {"curve/train/1shot/plain/mse": 0.5}
+    row = {"scores": "test/1shot/plain/5steps", "metric": "mse", "mse": 0.5, "ci95": None}
+    record = {"evaluations": [row], "baselines": [], "timing": {"seconds_per_meta_iteration": None}}
+    assert of_outcome(record) == {"test/1shot/plain/5steps/mse": 0.5}
 
 
 # --- TensorBoard ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark import predictions
 from benchmark.config import Settings
-from benchmark.evaluation import Evaluator, Protocol, mean_and_interval
+from benchmark.evaluation import Evaluator, Protocol
 from benchmark.network import build_network
 from benchmark.predictions import predict_episodes
 from benchmark.progress import Progress
@@ -18,6 +18,7 @@ from benchmark.running import checkpoint, initialisation, record
 from benchmark.running.bar import Bar, Interruption
 from benchmark.running.job import Interrupted
 from benchmark.training import Diverged, Trainer, add, as_learner
+from results.statistics import mean_and_ci95
 
 log = logging.getLogger(__name__)
 EPISODES_A_CALL = 50
@@ -37,7 +38,7 @@ class Run:
         self.evaluator = Evaluator(
             inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
         )
-        fresh = Progress.fresh(network, self.trainer.initial_outer_state)
+        fresh = Progress.fresh(network.initial, self.trainer.initial_outer_state)
         self.scratch = fresh.learner
         self.progress = checkpoint.load(directory, settings.identity) or fresh
         self.saved = time.monotonic()
@@ -182,7 +183,7 @@ class Run:
                 kind = "transductive" if shared else "plain"
                 key = f"{label_of(name, protocol)}/{kind}/{count}steps"
                 files[key] = scores[:, i, j]
-                mean, interval = mean_and_interval(scores[:, i, j])
+                mean, interval = mean_and_ci95(scores[:, i, j])
                 found.append(
                     {
                         "split": protocol.split,

@@ -171,7 +171,7 @@ def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
     trainer = Trainer(chosen, chosen.algorithm.inner_loop(network, task.metric), task.load())
 
     def once() -> float:
-        progress = Progress.fresh(network, trainer.initial_outer_state)
+        progress = Progress.fresh(network.initial, trainer.initial_outer_state)
         return 1e3 * trainer.advance(progress, iterations) / iterations
 
     return once
@@ -188,7 +188,7 @@ def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
     network = build_network(chosen.model, task, chosen.seed)
     inner = chosen.algorithm.inner_loop(network, task.metric)
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, chosen.seed)
-    learner = as_learner(Progress.fresh(network).learner)
+    learner = as_learner(Progress.fresh(network.initial).learner)
     protocol = next(evaluator.protocols())
 
     def once() -> float:

@@ -28,6 +28,7 @@ from benchmark.config import Runtime, load_top, strict
 from benchmark.running.record import environment, write_file
 from benchmark.running.startup import start_tensorflow
 from benchmark.studies.speed import settings
+from results.statistics import t_half_width
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode
 
@@ -217,23 +218,6 @@ def published(k: int) -> np.ndarray:
     return np.array([first, second if k > 1 else [np.nan] * 3])
 
 
-def half_width(values: np.ndarray) -> np.ndarray:
-    """Half-width of the 95 % t interval of the mean over the first axis, groups.
-
-    Student's quantile from the normal one, z, by Abramowitz and Stegun 26.7.5; 0.3 % off with 5
-    groups, less with more.
-    """
-    groups, z = len(values), 1.959964
-    n = groups - 1
-    quantile = (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    )
-    return quantile * values.std(0, ddof=1) / np.sqrt(groups)
-
-
 def compare(theory: Theory, seed: int) -> pd.DataFrame:
     """A row for each algorithm and k: coefficients as fitted, their intervals, and the paper's.
 
@@ -244,7 +228,8 @@ def compare(theory: Theory, seed: int) -> pd.DataFrame:
     for k in range(1, theory.mini_batches + 1):
         means = group_means(k, theory.tasks, theory.groups, seed, theory.alpha)
         fitted = coefficients(means, k, theory.alpha)
-        mean, width, paper = fitted.mean(0), half_width(fitted), published(k)
+        mean, paper = fitted.mean(0), published(k)
+        width = t_half_width(fitted.std(0, ddof=1), len(fitted))
         # Rounding: displacement / alpha. A NaN has nothing to be outside of.
         outside = np.abs(mean - paper) > width + 1e-15 / theory.alpha
         for i, name in enumerate(ALGORITHMS):

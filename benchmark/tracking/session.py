@@ -63,12 +63,12 @@ class Session:
 
 def of_curve(points: list[dict[str, Any]]) -> dict[str, float]:
     """Learning-curve points by name, e.g. curve/train/5shot/transductive/accuracy."""
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for point in points:
         kind = "transductive" if point["transductive"] else "plain"
         name = f"curve/{point['split']}/{point['shots']}shot/{kind}"
         values |= {f"{name}/{key}": point[key] for key in (point["metric"], "ci95")}
-    return values
+    return known(values)
 
 
 def of_outcome(record: dict[str, Any]) -> dict[str, float]:
@@ -79,4 +79,9 @@ def of_outcome(record: dict[str, Any]) -> dict[str, float]:
         for key in (row["metric"], "ci95")
     }
     timing = {f"timing/{key}": value for key, value in record["timing"].items()}
-    return values | {key: value for key, value in timing.items() if value is not None}
+    return known(values | timing)
+
+
+def known(values: dict[str, Any]) -> dict[str, float]:
+    """Less what is missing, as the interval of a single episode is."""
+    return {name: value for name, value in values.items() if value is not None}
