@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from results import comparison, figures, findings, records, report, tables
+from results import comparison, findings, formats, paper, records, tables
 from results.grouping import BadOption, narrow, resolve_key
 
 Result = TypeVar("Result")
@@ -45,6 +45,7 @@ class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Leave with the message alone."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
@@ -61,14 +62,14 @@ def build_parser() -> Parser:
     add(
         "--rows",
         metavar="KEYS",
-        type=_keys,
+        type=keys_of,
         help="keys of the rows, joined by commas "
         "(default: method and what varies); a key that varies inside a cell is added",
     )
     add(
         "--columns",
         metavar="KEYS",
-        type=_keys,
+        type=keys_of,
         help="keys of the columns, joined by commas (default: ways,shots,transductive)",
     )
     add(
@@ -99,7 +100,7 @@ def build_parser() -> Parser:
     )
     add(
         "--format",
-        choices=tables.FORMATS,
+        choices=formats.STYLES,
         default="text",
         help="text, markdown or latex (booktabs) to read; csv or parquet for numbers, a line a "
         "cell (default: text)",
@@ -122,15 +123,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
     found = records.read_records(options.directories)
-    _say(found.problems)
+    say(found.problems)
     usable = len(found.completed) or (len(found.curves) and (options.figures or options.report))
     if not usable:
-        _say([f"no completed evaluation in {', '.join(options.directories)}"])
+        say([f"no completed evaluation in {', '.join(options.directories)}"])
         return 1
     try:
-        found = _checked(options, found, parser)
-        _say(f"note: {note}" for note in found.notes)
-        return _write(options, found, parser)
+        found = checked(options, found, parser)
+        say(f"note: {note}" for note in found.notes)
+        return write_all(options, found, parser)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -138,95 +139,100 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _checked(
-    options: argparse.Namespace, found: records.Records, parser: Parser
-) -> records.Records:
+def checked(options: argparse.Namespace, found: records.Records, parser: Parser) -> records.Records:
     """The records that meet --where, once every key is known to exist."""
-    found = _or_error(parser, "--where", partial(narrow, found, options.where))
+    found = or_error(parser, "--where", partial(narrow, found, options.where))
     for name in ("rows", "columns"):
         for key in getattr(options, name) or []:
-            _or_error(parser, f"--{name}", partial(resolve_key, key, found.evaluations))
+            or_error(parser, f"--{name}", partial(resolve_key, key, found.evaluations))
     return found
 
 
-def _or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Result:
+def or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Result:
+    """What `action` returns; where it cannot, an error of this option."""
     try:
         return action()
     except BadOption as error:
         parser.error(f"argument {option}: {error}")
 
 
-def _write(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
+def write_all(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
     """Everything that was asked for: the table, then figures and report; the exit status."""
     status = 0
     made = tables.accuracy_tables(
         found, options.rows, options.columns, options.published or options.report is not None
     )
     if options.compare:
-        _emit(options, _or_error(parser, "--compare", partial(_compared, options, found)))
+        emit(options, or_error(parser, "--compare", partial(compared, options, found)))
     elif options.findings:
-        status = _emit_findings(options, found)
+        status = emit_findings(options, found)
     elif made:
         shown = made if options.published else [table.without_comparison() for table in made]
-        _emit(
-            options,
-            tables.parquet(shown)
-            if options.format == "parquet"
-            else tables.render(shown, options.format),
-        )
+        emit(options, tables.render(shown, options.format))
     if options.figures:
-        known = len(found.problems)
-        with figures.style():
-            for name, (_, axes) in figures.all_figures(found).items():
-                files = figures.save(axes, options.figures / name)
-                _say([f"wrote {', '.join(map(str, files))}"])
-        _say(found.problems[known:])
+        draw(found, options.figures)
     if options.report:
+        from results import report
+
         report.write_report(found, made, options.report, options.directories)
-        _say([f"wrote {options.report}"])
+        say([f"wrote {options.report}"])
     return status
 
 
-def _compared(options: argparse.Namespace, found: records.Records) -> str | bytes:
+def draw(found: records.Records, directory: Path) -> None:
+    """Write every figure that there are data for."""
+    from results import figures, gallery, plotting  # a table needs no Matplotlib
+
+    known = len(found.problems)
+    with plotting.style():
+        for name, (_, axes) in gallery.all_figures(found).items():
+            files = figures.save(axes, directory / name)
+            say([f"wrote {', '.join(map(str, files))}"])
+    say(found.problems[known:])
+
+
+def compared(options: argparse.Namespace, found: records.Records) -> str | bytes:
     """The paired comparison in the chosen format."""
     table, problems = comparison.paired_table(found, *options.compare)
-    _say(problems)
+    say(problems)
     if table.empty:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
     return tables.render_paired(table, options.compare, options.format)
 
 
-def _emit_findings(options: argparse.Namespace, found: records.Records) -> int:
+def emit_findings(options: argparse.Namespace, found: records.Records) -> int:
     """Print the findings that have records; 1 where none has."""
-    outcomes = [o for o in findings.check(found) if o.verdict != "no records"]
+    outcomes = [o for o in findings.check(found, paper.STATEMENTS) if o.verdict != "no records"]
     if not outcomes:
-        _say([f"no finding has its records in {', '.join(options.directories)}"])
+        say([f"no finding has its records in {', '.join(options.directories)}"])
         return 1
-    _emit(options, findings.render(outcomes, options.format))
+    emit(options, findings.render(outcomes, options.format))
     return 0
 
 
-def _emit(options: argparse.Namespace, content: str | bytes) -> None:
+def emit(options: argparse.Namespace, content: str | bytes) -> None:
+    """Write to --output, or else print."""
     if options.output is None:
-        print(content, end="")
-        sys.stdout.flush()
+        formats.show(str(content))
         return
     options.output.parent.mkdir(parents=True, exist_ok=True)
     data = content if isinstance(content, bytes) else content.encode()
     options.output.write_bytes(data)
-    _say([f"wrote {options.output}"])
+    say([f"wrote {options.output}"])
 
 
-def _keys(text: str) -> list[str]:
+def keys_of(text: str) -> list[str]:
+    """Keys joined by commas, for argparse."""
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys:
         raise argparse.ArgumentTypeError("needs at least one key")
     return keys
 
 
-def _say(lines: Iterable[str]) -> None:
+def say(lines: Iterable[str]) -> None:
+    """Lines on standard error."""
     for line in lines:
-        print(line, file=sys.stderr)
+        formats.show(f"{line}\n", sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from results import reading, records, schema, statistics
 from results.grouping import BadOption, row_keys, select, summarise, varying_keys
 
-_PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parent / "published"
 
 
 def published_numbers() -> pd.DataFrame:
@@ -19,7 +19,7 @@ def published_numbers() -> pd.DataFrame:
     stated), interval (what ± means), meta_iterations, steps, train_shots (the paper's settings),
     comparable (whether tables compare with it), source, file.
     """
-    frames = [pd.read_csv(file).assign(file=file.stem) for file in sorted(_PUBLISHED.glob("*.csv"))]
+    frames = [pd.read_csv(file).assign(file=file.stem) for file in sorted(PUBLISHED.glob("*.csv"))]
     return pd.concat(frames, ignore_index=True).convert_dtypes()
 
 
@@ -75,11 +75,11 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
         statistics.verdict(d, w)
         for d, w in zip(both["difference"], both["joint_ci95"], strict=True)
     ]
-    both["settings"] = [_changed(line, settings) for _, line in both.iterrows()]
+    both["settings"] = [changed(line, settings) for _, line in both.iterrows()]
     return both.drop(columns=[f"paper.{v}" for v in settings.values()])
 
 
-def _changed(line: pd.Series, settings: dict[str, str]) -> str:
+def changed(line: pd.Series, settings: dict[str, str]) -> str:
     """How a run of ours departs from the paper's budget and settings."""
     changes = []
     for ours, theirs in settings.items():
@@ -129,15 +129,15 @@ def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.Da
     ]
     spanning = [key for side in sides for key in row_keys(side, [*shared, *swept])]
     context = list(dict.fromkeys([*(key for key in shared if key != "seed"), *swept, *spanning]))
-    pairs = _pairs(sides, [*shared, *swept], context)
+    pairs = pair_up(sides, [*shared, *swept], context)
     if pairs.empty:
         raise BadOption(
             f"no evaluation of {first!r} shares seed, data and protocol with one of {second!r}"
         )
-    return _differences(pairs, [key for key in context if key in pairs])
+    return differences_of(pairs, [key for key in context if key in pairs])
 
 
-def _pairs(
+def pair_up(
     sides: Sequence[pd.DataFrame], on: Sequence[str], context: Sequence[str]
 ) -> pd.DataFrame:
     """Evaluations of both sides that met the same episodes, matched; a setting that a baseline
@@ -150,7 +150,7 @@ def _pairs(
     return left.drop(columns=extra).merge(right, on=both, suffixes=("_first", "_second"))
 
 
-def _differences(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def differences_of(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """One line a group of `keys`, over its seeds."""
     lines, problems = [], []
     for values, group in pairs.groupby(list(keys), dropna=False, sort=True):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results import records
-from results.grouping import summarise
+from results.grouping import rows_where, summarise
 from results.labels import tail_names
 
 FOLDER = Path(__file__).parent / "published" / "paper_figures"
@@ -154,7 +154,7 @@ def curves_of(drawing: Drawing, found: records.Records) -> list[Curve]:
     frame = pd.read_csv(FOLDER / drawing.file)
     if "curve" not in frame:
         frame = frame.assign(curve="FOMAML, shared tail, cycling")
-    ours = select(found.completed, drawing.where)
+    ours = rows_where(found.completed, drawing.where)
     ours = ours.assign(method=tail_names(ours))
     return [
         beside(drawing, str(name), points, of_curve(ours, str(name)), found)
@@ -166,7 +166,7 @@ def beside(
     drawing: Drawing, name: str, drawn: pd.DataFrame, ours: pd.DataFrame, found: records.Records
 ) -> Curve:
     """One curve, with ours where the paper has a point."""
-    full = select(ours, {"algorithm.meta_iterations": META_ITERATIONS})
+    full = rows_where(ours, {"algorithm.meta_iterations": META_ITERATIONS})
     others: Any = ours["algorithm.meta_iterations"].dropna() if len(ours) else []
     measured = along(drawing, full, found)
     points = drawn.rename(columns={drawing.x: "x", "accuracy": "paper"}).drop(columns="curve")
@@ -194,13 +194,6 @@ def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.Da
 def of_curve(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """The evaluations of a curve of figure 4 (METHODS), or of the method of that name."""
     if name not in METHODS:
-        return select(frame, {"method": name})
+        return rows_where(frame, {"method": name})
     method, replacement = METHODS[name]
-    return select(frame, {"method": method, "algorithm.replacement": replacement})
-
-
-def select(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
-    """Rows with these values; none where a column is absent."""
-    for key, value in where.items():
-        frame = frame[frame[key].eq(value).fillna(False)] if key in frame else frame.iloc[:0]
-    return frame
+    return rows_where(frame, {"method": method, "algorithm.replacement": replacement})

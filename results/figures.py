@@ -1,67 +1,29 @@
 """Figures of records. Each takes a DataFrame and an optional axes, draws, and returns the axes.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; lines differ in
-marker or dashes too, so that a copy in grey stays readable. Every curve carries its 95 % interval
-as a band (over seeds where there are several, else over episodes: `grouping.summarise`).
+Lines differ in colour and in marker or dashes too, so that a copy in grey stays readable. Every
+curve carries its 95 % interval as a band (over seeds where there are several, else over episodes:
+`grouping.summarise`).
 """
 
-import itertools
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from cycler import cycler
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from results import predictions, reading, records, schema
+from results import schema
 from results.grouping import baselines_last, row_keys, show_value, summarise
-from results.labels import (
-    column_label,
-    combination,
-    counted,
-    method_name,
-    row_label,
-    tail_names,
-)
+from results.labels import combination, counted, row_label, tail_names
+from results.plotting import PALETTE, Axes, Figure, Rectangle, mpl
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv<>"
 DASHES = ("-", "--", ":")
 KINDS = ("last", "sum", "mean")
 RIGHT, WRONG = "#0072B2", "#D55E00"
 FORMATS = ("svg", "pdf", "png")
 MOST_CURVES = 14
-MOST_BARS = 24
-MOST_EPISODES = 4
 QUERY_PITCH = 1.35  # from query to query on an episode's sheet, in images: room for the text below
-
-_STYLE: Any = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "axes.prop_cycle": cycler(color=PALETTE),
-    "font.size": 10,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a '$' in a configuration is a '$'
-    "svg.hashsalt": "results",
-    "savefig.bbox": "tight",
-    "savefig.dpi": 160,
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of all figures. Draw and save inside it."""
-    with mpl.rc_context(_STYLE):
-        yield
 
 
 def new_axes(width: float = 5.4, height: float = 3.8) -> Axes:
@@ -95,7 +57,7 @@ def learning_curves(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Args:
         curves: `Records.curves` of one metric.
     """
-    return _curves(curves, "iteration", "meta-iteration", ax)
+    return curves_over(curves, "iteration", "meta-iteration", ax)
 
 
 def against_steps(evaluations: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -105,7 +67,7 @@ def against_steps(evaluations: pd.DataFrame, ax: Axes | None = None) -> Axes:
         evaluations: rows of `Records.evaluations` of one metric. Those without adaptation steps
             (nearest neighbour) become level lines.
     """
-    return _curves(evaluations, "steps", "adaptation steps", ax)
+    return curves_over(evaluations, "steps", "adaptation steps", ax)
 
 
 def over_grid(
@@ -118,42 +80,42 @@ def over_grid(
             (baselines) become level lines.
         x: a column, such as 'algorithm.meta_iterations' or 'shots'.
     """
-    return _curves(evaluations, x, _axis_name(x), ax)
+    return curves_over(evaluations, x, axis_name(x), ax)
 
 
-def _curves(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
+def curves_over(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
     """One line with its band for each configuration; level lines where `x` is missing."""
     ax = ax or new_axes()
-    frame = _with_tails(frame)
+    frame = with_tails(frame)
     usual = ("method", "ways", "shots", "transductive")
     lines = [key for key in usual if key in frame and key != x]
-    lines = _telling(frame, [*lines, *row_keys(frame, [x, *lines])])
+    lines = telling(frame, [*lines, *row_keys(frame, [x, *lines])])
     cells = summarise(frame, [x, *lines])
     groups = list(cells.groupby(lines, dropna=False)) if lines else [((), cells)]
     if "method" in lines:
-        groups.sort(key=lambda group: _rank(group[1]["method"].iloc[0]))
+        groups.sort(key=lambda group: rank(group[1]["method"].iloc[0]))
     keys = [dict(zip(lines, values, strict=True)) for values, _ in groups[:MOST_CURVES]]
-    for (_, line), key, look in zip(groups, keys, _looks(keys), strict=False):
-        _curve(ax, line.sort_values(x), x, row_label(key), look)
+    for (_, line), key, look in zip(groups, keys, looks_of(keys), strict=False):
+        draw_curve(ax, line.sort_values(x), x, row_label(key), look)
     if len(groups) > MOST_CURVES:
         ax.set_title(f"the first {MOST_CURVES} of {len(groups)} curves; --where chooses", size=9)
     if x != "iteration":
-        _swept_axis(ax, sorted(frame[x].dropna().astype(float).unique()))
-    ax.set(xlabel=x_name, ylabel=_score_name(cells))
-    if _scale(cells) == 100:  # an interval over two seeds can be wider than all accuracies
+        swept_axis(ax, sorted(frame[x].dropna().astype(float).unique()))
+    ax.set(xlabel=x_name, ylabel=score_name(cells))
+    if scale_of(cells) == 100:  # an interval over two seeds can be wider than all accuracies
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -1), min(high, 101))
     if ax.get_legend_handles_labels()[0] and lines:
-        _legend_below(ax)
+        legend_below(ax)
     return ax
 
 
-def _telling(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+def telling(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """Keys with more than one value: the others need no place in a legend."""
     return [key for key in keys if frame[key].nunique(dropna=False) > 1]
 
 
-def _with_tails(frame: pd.DataFrame) -> pd.DataFrame:
+def with_tails(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows named by their tail where some hold one back; its size then follows from the batch."""
     tail = "algorithm.tail_shots"
     if tail not in frame or not frame[tail].gt(0).any():
@@ -161,20 +123,20 @@ def _with_tails(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(method=tail_names(frame)).drop(columns=tail)
 
 
-def _rank(method: Any) -> tuple[bool, int, int]:
+def rank(method: Any) -> tuple[bool, int, int]:
     """Gradient combinations by their number of steps, then by kind; baselines last."""
     combined = combination(method)
     steps, kind = (combined.steps, KINDS.index(combined.kind)) if combined else (0, 0)
     return method in schema.BASELINES, steps, kind
 
 
-def _looks(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def looks_of(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Colour, marker and dashes of each line, told by its keys.
 
     Gradient combinations share colour and marker by their number of steps, and dashes by their
     kind; cycling and replacement differ in dashes alone. Otherwise each line has its own.
     """
-    told: list[tuple[Any, Any]] = [_relatives(line) for line in lines]
+    told: list[tuple[Any, Any]] = [relatives(line) for line in lines]
     most = [len(set(values)) for values in zip(*told, strict=True)]
     if len(set(told)) < len(lines) or most[0] > len(PALETTE) or most[1] > len(DASHES):
         told = [(number, number // len(PALETTE)) for number in range(len(lines))]
@@ -189,7 +151,7 @@ def _looks(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _relatives(line: dict[str, Any]) -> tuple[str, tuple[str, str]]:
+def relatives(line: dict[str, Any]) -> tuple[str, tuple[str, str]]:
     """(family, variant) of a line: what its colour and marker, and what its dashes tell."""
     drawn = show_value(line.get("algorithm.replacement"))
     family = {key: value for key, value in line.items() if key != "algorithm.replacement"}
@@ -198,8 +160,8 @@ def _relatives(line: dict[str, Any]) -> tuple[str, tuple[str, str]]:
     return row_label(family), (combined.kind if combined else KINDS[0], drawn)
 
 
-def _curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str, Any]) -> None:
-    scale = _scale(line)
+def draw_curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str, Any]) -> None:
+    scale = scale_of(line)
     mean, width = (scale * line[key].to_numpy(float) for key in ("mean", "ci95"))
     if line[x].isna().all():
         ax.axhline(mean[0], color=look["color"], linestyle=":", label=label)
@@ -214,25 +176,25 @@ def _curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str, Any
     )
 
 
-def _legend_below(ax: Axes) -> None:
+def legend_below(ax: Axes) -> None:
     longest = max(map(len, ax.get_legend_handles_labels()[1]))
     ax.legend(
         fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2 if longest < 30 else 1
     )
 
 
-def _scale(frame: pd.DataFrame) -> float:
+def scale_of(frame: pd.DataFrame) -> float:
     return 100.0 if (frame["metric"] == "accuracy").all() else 1.0
 
 
-def _score_name(cells: pd.DataFrame) -> str:
+def score_name(cells: pd.DataFrame) -> str:
     """The score, and what its band, bar or ± is over."""
     over = " or ".join(sorted(cells["interval_over"].unique()))
-    name = "accuracy (%)" if _scale(cells) == 100 else "mean squared error"
+    name = "accuracy (%)" if scale_of(cells) == 100 else "mean squared error"
     return f"{name}\n95 % interval over {over}"
 
 
-def _swept_axis(ax: Axes, values: Sequence[float]) -> None:
+def swept_axis(ax: Axes, values: Sequence[float]) -> None:
     """Ticks at the swept values; a logarithmic axis where they span orders of magnitude."""
     if values and values[0] > 0 and values[-1] / values[0] > 20:
         ax.set_xscale("log")
@@ -241,7 +203,7 @@ def _swept_axis(ax: Axes, values: Sequence[float]) -> None:
         ax.set_xticks([], minor=True)
 
 
-def _axis_name(key: str) -> str:
+def axis_name(key: str) -> str:
     return key.rpartition(".")[2].replace("_", " ").replace("meta iterations", "meta-iterations")
 
 
@@ -266,7 +228,7 @@ def heat_map(
         raise ValueError(f"a heat map over {x} and {y} needs one value of {', '.join(other)}")
     ax = ax or new_axes(5.2, 3.6)
     cells = summarise(evaluations, [x, y])
-    scale = _scale(cells)
+    scale = scale_of(cells)
     mean, width = (
         scale * cells.pivot(index=y, columns=x, values=key).astype(float)
         for key in ("mean", "ci95")
@@ -287,9 +249,9 @@ def heat_map(
             )
     ax.set_xticks(range(mean.shape[1]), [show_value(v) for v in mean.columns])
     ax.set_yticks(range(mean.shape[0]), [show_value(v) for v in mean.index])
-    ax.set(xlabel=_axis_name(x), ylabel=_axis_name(y))
+    ax.set(xlabel=axis_name(x), ylabel=axis_name(y))
     ax.grid(False)
-    figure_of(ax).colorbar(image, ax=ax, label=_score_name(cells))
+    figure_of(ax).colorbar(image, ax=ax, label=score_name(cells))
     return ax
 
 
@@ -305,15 +267,15 @@ def bars(
         by: columns whose combinations are the bars; what else varies is added.
     """
     keys = list(by)
-    evaluations = _with_tails(evaluations)
-    keys = _telling(evaluations, [*keys, *row_keys(evaluations, keys)]) or keys[:1]
+    evaluations = with_tails(evaluations)
+    keys = telling(evaluations, [*keys, *row_keys(evaluations, keys)]) or keys[:1]
     cells = baselines_last(summarise(evaluations, keys), keys)
     if "method" in keys:
         cells = cells.sort_values(
-            "method", key=lambda names: names.map(_rank), kind="stable", ignore_index=True
+            "method", key=lambda names: names.map(rank), kind="stable", ignore_index=True
         )
     ax = ax or new_axes(6.4, 1.0 + 0.34 * len(cells))
-    scale = _scale(cells)
+    scale = scale_of(cells)
     families = [getattr(combination(value), "steps", show_value(value)) for value in cells[keys[0]]]
     colors = [PALETTE[i % len(PALETTE)] for i in pd.factorize(np.array(families, object))[0]]
     ax.barh(
@@ -330,7 +292,7 @@ def bars(
     ax.set_yticks(cells.index, labels)
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    ax.set_xlabel(_score_name(cells).replace("\n", ", "))
+    ax.set_xlabel(score_name(cells).replace("\n", ", "))
     return ax
 
 
@@ -364,7 +326,7 @@ def sine_fit(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         label=f"{len(sample)} sampled points",
     )
     ax.set(xlabel="x", ylabel="y")
-    _legend_below(ax)
+    legend_below(ax)
     return ax
 
 
@@ -388,7 +350,7 @@ def episode_sheet(images: pd.DataFrame, ax: Axes | None = None) -> Axes:
     tiles: Any = order.itertuples()
     for tile in tiles:
         left = tile.place if tile.kind == "support" else shots + 0.5 + QUERY_PITCH * tile.place
-        _picture(ax, tile, left, top=1.3 * labels.index(tile.label))
+        picture(ax, tile, left, top=1.3 * labels.index(tile.label))
     for number, label in enumerate(labels):
         ax.text(-0.15, 1.3 * number + 0.5, f"class {label}", ha="right", va="center", size=9)
     for center, name in [
@@ -401,7 +363,7 @@ def episode_sheet(images: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _picture(ax: Axes, tile: Any, left: float, top: float) -> None:
+def picture(ax: Axes, tile: Any, left: float, top: float) -> None:
     ax.imshow(
         np.asarray(tile.image, dtype=float),
         cmap="gray",
@@ -435,125 +397,3 @@ def _picture(ax: Axes, tile: Any, left: float, top: float) -> None:
             linewidth=width,
         )
     )
-
-
-# --- all that records can show --------------------------------------------------------------------
-
-
-def all_figures(found: records.Records) -> dict[str, tuple[str, Axes]]:
-    """Every figure that the records have data for: name -> (caption, axes).
-
-    Names say the metric and the ways where there are several. The grid goes over the numeric
-    setting with the most values; bars show methods and settings that are words. Of the episodes
-    with recorded predictions the first few are drawn; a file of predictions that cannot be used
-    becomes a line in `found.problems`.
-    """
-    made: dict[str, tuple[str, Axes]] = {}
-    for name, curves in _parts(found.curves, ["metric"]):
-        splits = " and ".join(sorted(curves["split"].unique()))
-        made[f"learning_curves{name}"] = (
-            f"Learning curves: score on new tasks of {splits} classes.",
-            learning_curves(curves),
-        )
-    for name, rows in _parts(found.completed, ["metric", "ways"]):
-        protocol = column_label({"ways": rows["ways"].iloc[0]}).replace("all", "regression")
-        for kind, (caption, axes) in _of_evaluations(rows).items():
-            made[f"{kind}{name}"] = (f"{protocol}: {caption}", axes)
-    return made | _of_predictions(found)
-
-
-def _parts(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(end of the name, rows) of each combination; the name holds only the keys that vary."""
-    if frame.empty:
-        return
-    telling = _telling(frame, keys)
-    for values, part in frame.groupby(keys, dropna=False):
-        words = [
-            f"{show_value(value)}{'way' if key == 'ways' else ''}"
-            for key, value in zip(keys, values, strict=True)
-            if key in telling
-        ]
-        yield "".join(f"_{word}" for word in words), part
-
-
-def _of_predictions(found: records.Records) -> dict[str, tuple[str, Axes]]:
-    """Single tasks before and after adaptation: the first episode of each run, then the second."""
-    by_run: list[list[tuple[str, predictions.Episode]]] = []
-    for run in found.runs[found.runs["status"] == "completed"].to_dict("records"):
-        try:
-            episodes = predictions.read_episodes(run["run"])
-        except reading.DamagedRecord as error:
-            found.problems.append(str(error))
-            continue
-        name = f"{method_name(run['method'])}, seed {run['seed']}, unseen task"
-        by_run.append([(f"{name} {n}", episode) for n, episode in enumerate(episodes)])
-        if sum(map(bool, by_run)) == MOST_EPISODES:
-            break
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_run))
-    pictures = (_prediction(*entry) for entry in in_turn if entry is not None)
-    drawn = itertools.islice(filter(None, pictures), MOST_EPISODES)
-    return {f"episode_{n}": picture for n, picture in enumerate(drawn, 1)}
-
-
-def _prediction(name: str, episode: predictions.Episode) -> tuple[str, Axes] | None:
-    """(caption, axes) of one task, or None for one that cannot be drawn."""
-    if predictions.is_curve(episode):
-        axes = sine_fit(predictions.curve_points(episode))
-        return f"{name}: the network before and after adaptation to the sampled points.", axes
-    if predictions.is_pictures(episode):
-        axes = episode_sheet(predictions.pictures(episode))
-        steps = counted(int(episode["steps"][-1]), "adaptation step")
-        return f"{name}: predicted class and its probability after {steps}.", axes
-    return None
-
-
-def _of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
-    """Figures of the evaluations of one metric and number of ways."""
-    made: dict[str, tuple[str, Axes]] = {}
-    rows = _with_tails(rows)
-    if rows["steps"].nunique() > 1:
-        made["steps"] = ("score against adaptation steps.", against_steps(rows))
-    keys = row_keys(rows, ["shots", "transductive", "steps"])
-    swept = [
-        key
-        for key in keys
-        if pd.api.types.is_numeric_dtype(rows[key])
-        and not pd.api.types.is_bool_dtype(rows[key])
-        and rows[key].nunique() > 1
-    ]
-    if swept:
-        # What many methods are swept over, not what one needs to go along (more training shots).
-        x = max(swept, key=lambda key: rows.groupby("method")[key].nunique().sum())
-        made["grid"] = (f"score over {_axis_name(x)}.", over_grid(rows, x))
-        made |= _heat_maps(rows, x)
-    trained = rows.loc[~rows["method"].isin(schema.BASELINES), "method"]
-    if set(keys) - {*swept, "method"} or trained.nunique() > 1:
-        shots = rows["shots"].min()
-        fewest = rows[
-            (rows["shots"] == shots)
-            & (rows["steps"].isna() | (rows["steps"] == rows["steps"].max()))
-        ]
-        plain = fewest[~fewest["transductive"].fillna(False).astype(bool)]
-        shown = plain if len(plain) else fewest
-        if len(shown[["method", *keys]].drop_duplicates()) <= MOST_BARS:
-            made["methods"] = (
-                f"methods and settings side by side, {shots}-shot.",
-                bars(shown, ("method",)),
-            )
-    return made
-
-
-def _heat_maps(rows: pd.DataFrame, y: str) -> dict[str, tuple[str, Axes]]:
-    """Heat maps of each method over shots and the swept setting, where nothing else varies."""
-    made = {}
-    for values, group in rows[rows[y].notna()].groupby(["method", "transductive"], dropna=False):
-        method, transductive = map(show_value, values)
-        both_vary = group["shots"].nunique() > 1 and group[y].nunique() > 1
-        if both_vary and not row_keys(group, ["shots", y]):
-            kind = "transductive" if transductive == "true" else "non-transductive"
-            name = re.sub(r"[^\w+-]+", "_", method)
-            made[f"heat_map_{name}_{kind}"] = (
-                f"{method_name(method)}, {kind}: score over {_axis_name(y)} and shots.",
-                heat_map(group, "shots", y),
-            )
-    return made

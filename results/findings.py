@@ -1,37 +1,26 @@
-"""The paper's qualitative findings as checks over records: held, not held or undecided.
+"""Whether the statements of a paper hold in records: held, not held or undecided.
 
-A finding makes claims: the accuracy of one side exceeds that of another, or stays within MARGIN of
-it. Each claim is decided by the 95 % interval of the difference, never by the difference alone. A
-finding is held when all its claims are, not held when one is refuted, and undecided otherwise.
-Where records hold several settings (tasks, budgets), each is judged for itself; what else varies on
-a side is compared like with like.
-
-Sections, figures and tables are those of Nichol, Achiam and Schulman 2018 (arXiv 1803.02999);
-"post" is openai.com/index/reptile.
+A statement makes claims (`results.claims`). Each is decided by the 95 % interval of the difference,
+never by the difference alone. A statement is held when all its claims are, not held when one is
+refuted, and undecided otherwise. Where records hold several settings (tasks, budgets), each is
+judged for itself; what else varies on a side is compared like with like.
 """
 
-import io
 import itertools
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tabulate import SEPARATING_LINE, tabulate
 
-from results import reading, records, schema, statistics, tables
+from results import formats, reading, records, schema, statistics
+from results.claims import POINTS, Claim, Finding
 from results.comparison import common_episodes
-from results.grouping import row_keys, show_value
+from results.grouping import row_keys, rows_where, show_value
 from results.labels import counted, row_label, tail_names
 
 Verdict = Literal["held", "not held", "undecided", "no records"]
-
-MARGIN = 0.02
-"""Accuracy that a method may lose and still count as unharmed."""
-
-POINTS = f"{100 * MARGIN:g} points"
 
 CONTEXT = (
     "task.name",
@@ -51,21 +40,6 @@ PAIRED = ("seed", "data.test")
 """Two runs that agree in these (and in the setting) met the same episodes."""
 
 MOST_SHOWN = 3
-
-
-class Side(NamedTuple):
-    """One side of a claim: its name in the evidence, and the values its evaluations have."""
-
-    label: str
-    where: dict[str, Any]
-
-
-class Claim(NamedTuple):
-    """The accuracy of `first` minus that of `second` exceeds `bound`."""
-
-    first: Side
-    second: Side
-    bound: float = 0.0
 
 
 class Difference(NamedTuple):
@@ -95,29 +69,6 @@ class Difference(NamedTuple):
             f"{names[0]} {first:.2f} against {names[1]} {second:.2f}: {mean:+.2f} ± {width:.2f}"
             + (f" ({self.among})" if self.among else "")
         )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A qualitative statement of the paper.
-
-    Attributes:
-        name: short and unique.
-        statement: one sentence.
-        source: where the paper says so.
-        study: the values that all its evaluations have.
-        claims: what must be true, given the evaluations of one setting.
-        same: settings in which both sides of a claim must agree.
-        curve: judge the mean over the learning curve instead of the final accuracy.
-    """
-
-    name: str
-    statement: str
-    source: str
-    study: dict[str, Any]
-    claims: Callable[[pd.DataFrame], list[Claim]]
-    same: tuple[str, ...] = ()
-    curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,290 +108,35 @@ class Outcome:
         return "; ".join(texts)
 
 
-# --- the findings ---------------------------------------------------------------------------------
-
-SUMS = {1: "g1", 2: "g1+g2", 3: "g1+g2+g3", 4: "g1+g2+g3+g4"}
-LAST = {k: f"g{k}" for k in (2, 3, 4)}
-MEANS = {k: f"mean({SUMS[k]})" for k in (2, 3, 4)}
-
-SHARED = {"method": "FOMAML, shared tail"}
-SEPARATE = {"method": "FOMAML, separate tail"}
-REPTILE = {"method": "reptile"}
-
-STEPS, BATCH, OUTER = "algorithm.inner_steps", "algorithm.inner_batch", "algorithm.outer_step"
-REPLACEMENT = "algorithm.replacement"
-WORDS = {STEPS: "{} iterations", BATCH: "{} examples"}
-
-ACCURACY = {"metric": "accuracy", "split": "test"}
-FIVE_SHOT = {
-    **ACCURACY,
-    "task.ways": 5,
-    "shots": 5,
-    "transductive": False,
-    "algorithm.inner_optimizer": "sgd",
-}
-
-
-def beats(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], list[Claim]]:
-    """The first method of each pair is better than the second."""
-    return lambda _: [Claim(_method(first), _method(second)) for first, second in pairs]
-
-
-def makes_no_progress(method: str) -> Callable[[pd.DataFrame], list[Claim]]:
-    """The network from scratch, adapted in the same way, is as good up to MARGIN."""
-    return lambda _: [Claim(Side("from scratch", {"method": "scratch"}), _method(method), -MARGIN)]
-
-
-def drops(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFrame], list[Claim]]:
-    """Accuracy at `pivot` is fine, and above that at the next and at the largest value of `key`.
-
-    Fine is not below that at the smallest value, up to MARGIN. All with cycling batches.
-    """
-    cycling = {**kind, REPLACEMENT: False}
-
-    def claims(frame: pd.DataFrame) -> list[Claim]:
-        values = _values(frame, cycling, key)
-        below, above = [v for v in values if v < pivot], [v for v in values if v > pivot]
-        at = _at(cycling, key, pivot)
-        fine = [Claim(at, _at(cycling, key, value), -MARGIN) for value in below[:1]]
-        ends = dict.fromkeys([*above[:1], *above[-1:]])
-        return fine + [Claim(at, _at(cycling, key, value)) for value in ends] if ends else []
-
-    return claims
-
-
-def falls(
-    kind: dict[str, Any], key: str, pivot: float, replacement: bool
-) -> Callable[[pd.DataFrame], list[Claim]]:
-    """Accuracy at `pivot` is above that at the largest value of `key`."""
-    curve = {**kind, REPLACEMENT: replacement}
-
-    def claims(frame: pd.DataFrame) -> list[Claim]:
-        ends = [value for value in _values(frame, curve, key)[-1:] if value > pivot]
-        return [Claim(_at(curve, key, pivot), _at(curve, key, value)) for value in ends]
-
-    return claims
-
-
-def keeps(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFrame], list[Claim]]:
-    """Accuracy at the largest value of `key` is not below that at `pivot`, up to MARGIN."""
-
-    def claims(frame: pd.DataFrame) -> list[Claim]:
-        made = []
-        for replacement in _values(frame, kind, REPLACEMENT):
-            curve = {**kind, REPLACEMENT: replacement}
-            drawn = "replacement" if replacement else "cycling"
-            for last in _values(frame, curve, key)[-1:]:
-                side = _at(curve, key, last)
-                side = side._replace(label=f"{drawn}: {side.label}")
-                made += [Claim(side, _at(curve, key, pivot), -MARGIN)] if last > pivot else []
-        return made
-
-    return claims
-
-
-def full_batches_are_poor(frame: pd.DataFrame) -> list[Claim]:
-    """At each outer step, shared tail with batches of 100 is below its rivals with them.
-
-    Without rivals, it is below shared tail with disjoint batches of 25.
-    """
-    shared = {**SHARED, BATCH: 100}
-    steps = _values(frame, shared, OUTER)
-    rivals = [("Reptile", REPTILE), ("separate tail", SEPARATE)]
-    claims = [
-        Claim(
-            Side(f"outer step {show_value(step)}: {name}", {**kind, BATCH: 100, OUTER: step}),
-            Side("shared tail", {**shared, OUTER: step}),
-        )
-        for step in steps
-        for name, kind in rivals
-        if step in _values(frame, {**kind, BATCH: 100}, OUTER)
-    ]
-    disjoint = {**SHARED, BATCH: 25, REPLACEMENT: False}
-    return claims or [
-        Claim(
-            Side(f"outer step {show_value(step)}: batches of 25", disjoint),
-            Side("of 100", {**shared, OUTER: step}),
-        )
-        for step in steps
-    ]
-
-
-def transduction_helps(_: pd.DataFrame) -> list[Claim]:
-    """Reptile that classifies all queries at once beats Reptile that sees them one by one."""
-    with_it, without = ({**REPTILE, "transductive": kind} for kind in (True, False))
-    return [Claim(Side("with transduction", with_it), Side("without", without))]
-
-
-FINDINGS = [
-    Finding(
-        "g1 makes no progress",
-        "Joint training (g1) yields no progress: it adapts no better than an untrained network "
-        f"(within {POINTS}).",
-        "post; section 6.2, figure 3",
-        FIVE_SHOT,
-        makes_no_progress("g1"),
-    ),
-    Finding(
-        "later gradients beat g1",
-        "Every combination that includes g2 or a later gradient beats g1.",
-        "section 6.2, figure 3",
-        FIVE_SHOT,
-        beats(*((name, "g1") for k in (2, 3, 4) for name in (LAST[k], SUMS[k], MEANS[k]))),
-    ),
-    Finding(
-        "g2 beats g1+g2",
-        "Two-step Reptile (g1+g2) is worse than two-step FOMAML (g2).",
-        "section 6.2, figure 3",
-        FIVE_SHOT,
-        beats(("g2", "g1+g2")),
-    ),
-    Finding(
-        "sums beat the last gradient",
-        "With three and four steps the sum of the gradients beats the last one alone.",
-        "section 6.2, figure 3",
-        FIVE_SHOT,
-        beats(*((SUMS[k], LAST[k]) for k in (3, 4))),
-    ),
-    Finding(
-        "longer sums are better",
-        "The more gradients a sum includes, the better.",
-        "section 6.2, figure 3",
-        FIVE_SHOT,
-        beats(*((SUMS[k + 1], SUMS[k]) for k in (1, 2, 3))),
-    ),
-    Finding(
-        "longer sums learn faster",
-        "Including more gradients yields faster learning (mean over the learning curve).",
-        "post; section 6.2, figure 3",
-        FIVE_SHOT,
-        beats(*((SUMS[k + 1], SUMS[k]) for k in (1, 2, 3))),
-        curve=True,
-    ),
-    Finding(
-        "shared tail falls from 5 iterations",
-        "Shared-tail FOMAML with cycling batches is fine up to 4 inner iterations (within "
-        f"{POINTS}) and drops from 5, when it has seen all samples.",
-        "section 6.3, figure 4a",
-        {**FIVE_SHOT, BATCH: 25},
-        drops(SHARED, STEPS, 4),
-        same=(OUTER,),
-    ),
-    Finding(
-        "replacement falls with iterations",
-        "Shared-tail FOMAML with replacement degrades as inner iterations grow.",
-        "section 6.3, figure 4a",
-        {**FIVE_SHOT, BATCH: 25},
-        falls(SHARED, STEPS, 4, replacement=True),
-        same=(OUTER,),
-    ),
-    Finding(
-        "separate tail keeps with iterations",
-        f"Separate-tail FOMAML keeps its performance (within {POINTS}) as inner iterations grow.",
-        "section 6.3, figure 4a",
-        {**FIVE_SHOT, BATCH: 25},
-        keeps(SEPARATE, STEPS, 4),
-        same=(OUTER,),
-    ),
-    Finding(
-        "Reptile keeps with iterations",
-        f"Reptile keeps its performance (within {POINTS}) as inner iterations grow.",
-        "section 6.3, figure 4a",
-        {**FIVE_SHOT, BATCH: 25},
-        keeps(REPTILE, STEPS, 4),
-        same=(OUTER,),
-    ),
-    Finding(
-        "shared tail falls above batch 25",
-        "Shared-tail FOMAML with cycling is fine with 4 inner batches of up to 25 examples (within "
-        f"{POINTS}) and falls above, where the batches overlap.",
-        "section 6.3, figure 4b",
-        {**FIVE_SHOT, STEPS: 4},
-        drops(SHARED, BATCH, 25),
-        same=(OUTER,),
-    ),
-    Finding(
-        "separate tail keeps above batch 25",
-        f"Separate-tail FOMAML keeps its performance (within {POINTS}) as the inner batch grows.",
-        "section 6.3, figure 4b",
-        {**FIVE_SHOT, STEPS: 4},
-        keeps(SEPARATE, BATCH, 25),
-        same=(OUTER,),
-    ),
-    Finding(
-        "Reptile keeps above batch 25",
-        f"Reptile keeps its performance (within {POINTS}) as the inner batch grows.",
-        "section 6.3, figure 4b",
-        {**FIVE_SHOT, STEPS: 4},
-        keeps(REPTILE, BATCH, 25),
-        same=(OUTER,),
-    ),
-    Finding(
-        "full batches are poor at every outer step",
-        "With full batches of 100, shared-tail FOMAML is poor for every outer step.",
-        "section 6.3, figure 4c",
-        {**FIVE_SHOT, STEPS: 4},
-        full_batches_are_poor,
-    ),
-    Finding(
-        "transduction helps Reptile",
-        "Reptile + transduction beats Reptile on 1-shot Omniglot.",
-        "table 2",
-        {**ACCURACY, "task.name": "omniglot", "task.split": "paper", "shots": 1, "steps": 50},
-        transduction_helps,
-    ),
-]
-
-
-def _method(name: str) -> Side:
-    return Side(name, {"method": name})
-
-
-def _at(kind: dict[str, Any], key: str, value: Any) -> Side:
-    return Side(WORDS[key].format(show_value(value)), {**kind, key: value})
-
-
-def _values(frame: pd.DataFrame, where: dict[str, Any], key: str) -> list[Any]:
-    """The values of `key`, ascending."""
-    return sorted(_select(frame, where)[key].dropna().unique()) if key in frame else []
-
-
 # --- checking -------------------------------------------------------------------------------------
 
 
-def check(found: records.Records, findings: Sequence[Finding] = FINDINGS) -> list[Outcome]:
+def check(found: records.Records, findings: Sequence[Finding]) -> list[Outcome]:
     """What completed runs say about each finding, an outcome a setting that has records of it.
 
     A finding without any has one outcome, 'no records'.
     """
-    return [outcome for finding in findings for outcome in _outcomes(finding, found)]
+    return [outcome for finding in findings for outcome in outcomes_of(finding, found)]
 
 
-def _outcomes(finding: Finding, found: records.Records) -> list[Outcome]:
+def outcomes_of(finding: Finding, found: records.Records) -> list[Outcome]:
     frame = found.curves if finding.curve else found.evaluations
-    frame = _select(frame, {"status": "completed", **finding.study})
+    frame = rows_where(frame, {"status": "completed", **finding.study})
     if finding.curve and len(frame):
-        frame = _curve_means(frame)
+        frame = curve_means(frame)
     frame = frame.assign(method=tail_names(frame))
-    judged = [_judge(finding, setting, rows) for setting, rows in _settings(frame)]
+    judged = [judge(finding, setting, rows) for setting, rows in settings_of(frame)]
     return [outcome for outcome in judged if outcome.differences] or [Outcome(finding, {}, [], [])]
 
 
-def _judge(finding: Finding, setting: dict[str, Any], frame: pd.DataFrame) -> Outcome:
+def judge(finding: Finding, setting: dict[str, Any], frame: pd.DataFrame) -> Outcome:
     claims = finding.claims(frame)
-    measured = [_differences(claim, frame, finding.same) for claim in claims]
+    measured = [differences_of(claim, frame, finding.same) for claim in claims]
     missing = [claim for claim, found in zip(claims, measured, strict=True) if not found]
     return Outcome(finding, setting, list(itertools.chain(*measured)), missing)
 
 
-def _select(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
-    """Rows with these values; none where a column is absent."""
-    for key, value in where.items():
-        frame = frame[frame[key].eq(value).fillna(False)] if key in frame else frame.iloc[:0]
-    return frame
-
-
-def _curve_means(points: pd.DataFrame) -> pd.DataFrame:
+def curve_means(points: pd.DataFrame) -> pd.DataFrame:
     """One row a run: the mean over its learning curve of one protocol.
 
     Its interval is the mean of theirs: all points rest on the same episodes, so that averaging
@@ -451,7 +147,7 @@ def _curve_means(points: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**means, scores=None).reset_index()
 
 
-def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def settings_of(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Each setting with its rows; baselines belong to all that they do not differ from."""
     keys = [key for key in CONTEXT if key in frame]
     is_baseline = frame["method"].isin(schema.BASELINES)
@@ -464,9 +160,9 @@ def _settings(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFram
         yield setting, frame.loc[[*rows.index, *baselines.index]]
 
 
-def _differences(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> list[Difference]:
+def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> list[Difference]:
     """The difference over the seeds of both sides, for each value of what else varies."""
-    first, second = (_select(frame, side.where) for side in (claim.first, claim.second))
+    first, second = (rows_where(frame, side.where) for side in (claim.first, claim.second))
     on = [key for key in (*PAIRED, *same) if key in frame]
     rest = list(dict.fromkeys(row_keys(first, on) + row_keys(second, on)))
     kept = [*on, *rest, "run", "scores", "value", "ci95", "episodes"]
@@ -476,24 +172,24 @@ def _differences(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> list
     apart = [key for key in (*same, *rest) if pairs[key].nunique(dropna=False) > 1]
     groups = pairs.groupby(apart, dropna=False) if apart else [((), pairs)]
     return [
-        Difference(claim, row_label(dict(zip(apart, values, strict=True))), *_estimate(group))
+        Difference(claim, row_label(dict(zip(apart, values, strict=True))), *estimate_of(group))
         for values, group in groups
     ]
 
 
-def _estimate(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
+def estimate_of(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
     """Both means and their difference: paired by episode where the scores of each are there."""
     if not pairs[["scores_first", "scores_second"]].notna().all(axis=None):
-        return _estimate_without_scores(pairs)
+        return estimate_without_scores(pairs)
     try:
         first, second = common_episodes(pairs)
     except reading.DamagedRecord:
-        return _estimate_without_scores(pairs)
+        return estimate_without_scores(pairs)
     means = [np.mean([scores.mean(dtype=float) for scores in side]) for side in (first, second)]
     return float(means[0]), float(means[1]), statistics.paired_difference(first, second)
 
 
-def _estimate_without_scores(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
+def estimate_without_scores(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
     """Several seeds give the interval over their differences, which needs no more than means.
 
     One seed gives the joint interval of two independent numbers, wider than the paired one.
@@ -519,29 +215,12 @@ CAPTION = [
 ]
 
 WIDTHS = {"finding": 44, "setting": 24, "verdict": 10, "evidence": 52}
-LATEX_COLUMNS = {
-    "finding": r"p{.36\linewidth}",
-    "setting": r"p{.12\linewidth}",
-    "verdict": "l",
-    "evidence": r"p{.36\linewidth}",
-}
 
 
 def render(outcomes: Sequence[Outcome], style: str) -> str | bytes:
-    """Outcomes in any of `tables.FORMATS`; csv and parquet hold numbers, a line a difference."""
-    if style == "csv":
-        return numbers(outcomes).to_csv(index=False)
-    if style == "parquet":
-        buffer = io.BytesIO()
-        numbers(outcomes).to_parquet(buffer, index=False)
-        return buffer.getvalue()
-    shown = layout(outcomes)
-    if style == "latex":
-        return _latex(shown)
-    if style == "text":
-        shown = _spaced(shown)
-    caption = "\n".join(CAPTION) if style == "text" else " ".join(CAPTION)
-    return f"{tables.grid(shown, style)}\n\n{caption}\n"
+    """Outcomes in any of `formats.STYLES`; csv and parquet hold numbers, a line a difference."""
+    rows = numbers(outcomes) if style in formats.NUMBERS else layout(outcomes)
+    return formats.write([], rows, CAPTION, style, wrap=WIDTHS)
 
 
 def layout(outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -549,7 +228,7 @@ def layout(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "finding": [f"{o.finding.statement[:-1]} [{o.finding.source}]." for o in outcomes],
-            "setting": _setting_names(outcomes),
+            "setting": setting_names(outcomes),
             "verdict": [outcome.verdict for outcome in outcomes],
             "evidence": [outcome.evidence for outcome in outcomes],
         }
@@ -577,12 +256,12 @@ def numbers(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             "seeds": difference.estimate.seeds,
             "episodes": difference.estimate.episodes,
         }
-        for outcome, setting in zip(outcomes, _setting_names(outcomes), strict=True)
+        for outcome, setting in zip(outcomes, setting_names(outcomes), strict=True)
         for difference in outcome.differences
     )
 
 
-def _setting_names(outcomes: Sequence[Outcome]) -> list[str]:
+def setting_names(outcomes: Sequence[Outcome]) -> list[str]:
     """'omniglot, 4000 meta-iterations', and what else tells the settings of a finding apart."""
     names = []
     for outcome in outcomes:
@@ -599,28 +278,3 @@ def _setting_names(outcomes: Sequence[Outcome]) -> list[str]:
         rest = f", {row_label(telling)}" if telling else ""
         names.append(f"{task}, {budget} meta-iterations{rest}")
     return names
-
-
-def _spaced(shown: pd.DataFrame) -> pd.DataFrame:
-    """Cells broken into lines, and a rule between two rows."""
-    wrapped = shown.apply(
-        lambda column: [
-            textwrap.fill(text, WIDTHS[column.name], break_on_hyphens=False) for text in column
-        ]
-    )
-    rules = pd.DataFrame(SEPARATING_LINE, wrapped.index[:-1], wrapped.columns)
-    return pd.concat([wrapped, rules]).sort_index(kind="stable")
-
-
-def _latex(shown: pd.DataFrame) -> str:
-    """A booktabs table whose long columns wrap."""
-    text = tabulate(
-        shown.to_numpy().tolist(), headers=list(shown.columns), tablefmt="latex_booktabs"
-    )
-    columns = "".join(LATEX_COLUMNS[name] for name in shown.columns)
-    text = text.replace(f"{{{'l' * len(shown.columns)}}}", f"{{{columns}}}", 1)
-    caption = " ".join(CAPTION).replace("%", r"\%")
-    table = (
-        f"\\begin{{table}}\n\\centering\\small\n\\caption{{{caption}}}\n{text}\n\\end{{table}}\n"
-    )
-    return "% needs \\usepackage{booktabs}\n" + table.replace("±", r"$\pm$")

@@ -60,7 +60,7 @@ def select(frame: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
             raise BadOption(f"{condition!r} is not of the form key=value")
         column = resolve_key(key, frame)
         values = frame[column].map(show_value, na_action=None)
-        frame = frame[values.isin(_matching(sorted(values.unique()), wanted, column))]
+        frame = frame[values.isin(matching(sorted(values.unique()), wanted, column))]
     return frame
 
 
@@ -83,22 +83,30 @@ def narrow(found: records.Records, conditions: Iterable[str]) -> records.Records
     )
 
 
-def _matching(known: Sequence[str], wanted: str, column: str) -> list[str]:
+def matching(known: Sequence[str], wanted: str, column: str) -> list[str]:
     """The known values that a user's 'a,b' means."""
-    matching = []
+    meant = []
     for choice in [wanted] if wanted in known else wanted.split(","):
-        found = [value for value in known if value == choice.strip() or _same_number(value, choice)]
+        found = [value for value in known if value == choice.strip() or same_number(value, choice)]
         if not found:
             raise BadOption(f"no record has {column} = {choice!r}; it takes {', '.join(known)}")
-        matching += found
-    return matching
+        meant += found
+    return meant
 
 
-def _same_number(text: str, other: str) -> bool:
+def same_number(text: str, other: str) -> bool:
+    """Whether both are numbers, and the same one: 1e3 and 1000."""
     try:
         return float(text) == float(other)
     except ValueError:
         return False
+
+
+def rows_where(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
+    """Rows with these values; none where a column is absent."""
+    for key, value in where.items():
+        frame = frame[frame[key].eq(value).fillna(False)] if key in frame else frame.iloc[:0]
+    return frame
 
 
 def varying_keys(frame: pd.DataFrame) -> list[str]:

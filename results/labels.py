@@ -91,14 +91,14 @@ def row_label(values: Mapping[str, Any]) -> str:
     if protocol:
         words.append(column_label(protocol).replace("all", "non-transductive"))
     words += [
-        _setting(key, value, list(values))
+        setting(key, value, list(values))
         for key, value in values.items()
         if key not in protocol and key != "method" and not pd.isna(value)
     ]
     return ", ".join(words)
 
 
-def _setting(key: str, value: Any, keys: Sequence[str]) -> str:
+def setting(key: str, value: Any, keys: Sequence[str]) -> str:
     """'inner_steps 5', or a word of its own."""
     if key == "algorithm.replacement":
         return "replacement" if value else "cycling"

@@ -13,7 +13,7 @@ Episode = dict[str, np.ndarray]
 """support_x [n, ...], support_y [n, ...], query_x [m, ...], query_y [m, ...], steps [s] (numbers of
 adaptation steps, ascending), outputs [s, m, ...]: class probabilities, or regression values."""
 
-_NAMES = {"support_x", "support_y", "query_x", "query_y", "steps", "outputs"}
+NAMES = {"support_x", "support_y", "query_x", "query_y", "steps", "outputs"}
 
 
 def read_episodes(run: str) -> list[Episode]:
@@ -33,8 +33,8 @@ def read_episodes(run: str) -> list[Episode]:
         return []
     except Exception as error:  # there is no end to what damaged bytes can raise
         raise DamagedRecord(f"{file}: damaged ({type(error).__name__})") from error
-    if any(set(episode) != _NAMES for episode in episodes.values()):
-        raise DamagedRecord(f"{file}: an episode has other arrays than {', '.join(sorted(_NAMES))}")
+    if any(set(episode) != NAMES for episode in episodes.values()):
+        raise DamagedRecord(f"{file}: an episode has other arrays than {', '.join(sorted(NAMES))}")
     return list(episodes.values())
 
 

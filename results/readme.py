@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from results import figures, records
+from results import figures, gallery, plotting, records
 from results.__main__ import main as results_main
 
 PROJECT = Path(__file__).parent.parent
@@ -67,8 +67,8 @@ def draw_figures(text: str, project: Path) -> list[Path]:
         found = records.read_records([PROJECT / match["records"]])
         file = project / match["file"]
         file.parent.mkdir(parents=True, exist_ok=True)
-        with figures.style():
-            _, axes = figures.all_figures(found)[match["name"]]
+        with plotting.style():
+            _, axes = gallery.all_figures(found)[match["name"]]
             drawn += figures.save(axes, file.with_suffix(""), ["png"])
     return drawn
 

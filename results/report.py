@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from results import comparison, figures, labels, records, tables
+from results import comparison, figures, gallery, labels, plotting, records, tables
 from results.grouping import show_value
 
 MOST_RUNS = 200
 """Runs that the page lists one by one."""
 
-_MACHINE = {
+MACHINE = {
     "environment.device": "device",
     "environment.cores": "cores",
     "environment.python": "Python",
@@ -47,16 +47,16 @@ def write_report(
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.jinja").render(
-        facts=_facts(found.runs),
+        facts=facts_of(found.runs),
         notes=found.notes,
         problems=found.problems,
-        tables=[_table(table) for table in made],
-        figures=_pictures(found),
-        published=_published(made),
-        configuration=_configuration(found.runs),
-        machine=_values(found.runs, _MACHINE),
-        runs=_runs(found.runs),
-        commands=_commands(found.runs),
+        tables=[table_of(table) for table in made],
+        figures=pictures_of(found),
+        published=published_of(made),
+        configuration=configuration_of(found.runs),
+        machine=values_of(found.runs, MACHINE),
+        runs=runs_of(found.runs),
+        commands=commands_of(found.runs),
         more=max(0, len(found.runs) - MOST_RUNS),
         command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
     )
@@ -64,7 +64,7 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def _facts(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def facts_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """The page in five numbers."""
     if runs.empty:
         return [("runs", "0")]
@@ -92,34 +92,34 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _table(table: tables.Table) -> dict[str, Any]:
+def table_of(table: tables.Table) -> dict[str, Any]:
     """A table, and its comparison with the published numbers, as the template wants them."""
     made = {
         "header": table.header,
         "caption": table.caption,
         "keys": len(table.rows),
-        "grid": _grid(tables.layout(table)),
+        "grid": grid_of(tables.layout(table)),
         "comparison": None,
         "sources": [],
     }
     if table.comparison is not None and table.compared:
-        made["comparison"] = _grid(tables.comparison_layout(table.comparison, table.rows))
+        made["comparison"] = grid_of(tables.comparison_layout(table.comparison, table.rows))
         made["sources"] = tables.comparison_caption(table.comparison)
     return made
 
 
-def _grid(frame: pd.DataFrame) -> dict[str, Any]:
+def grid_of(frame: pd.DataFrame) -> dict[str, Any]:
     return {
         "columns": [str(column) for column in frame.columns],
         "lines": frame.map(str).to_numpy().tolist(),
     }
 
 
-def _pictures(found: records.Records) -> list[dict[str, str]]:
+def pictures_of(found: records.Records) -> list[dict[str, str]]:
     """The figures as SVG images inside the page; an image cannot run scripts."""
     pictures = []
-    with figures.style():
-        for caption, axes in figures.all_figures(found).values():
+    with plotting.style():
+        for caption, axes in gallery.all_figures(found).values():
             buffer = io.BytesIO()
             figures.figure_of(axes).savefig(buffer, format="svg", metadata={"Date": None})
             source = base64.b64encode(buffer.getvalue()).decode()
@@ -127,7 +127,7 @@ def _pictures(found: records.Records) -> list[dict[str, str]]:
     return pictures
 
 
-def _published(made: Sequence[tables.Table]) -> dict[str, Any] | None:
+def published_of(made: Sequence[tables.Table]) -> dict[str, Any] | None:
     """All published numbers with their sources, where the records have something to compare."""
     if not any(table.compared for table in made):
         return None
@@ -147,10 +147,10 @@ def _published(made: Sequence[tables.Table]) -> dict[str, Any] | None:
             "source": numbers["source"],
         }
     )
-    return _grid(frame)
+    return grid_of(frame)
 
 
-def _values(runs: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
+def values_of(runs: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
     """Each column's values, the commonest first."""
     shown = []
     for column, name in names.items():
@@ -162,16 +162,16 @@ def _values(runs: pd.DataFrame, names: dict[str, str]) -> list[tuple[str, str]]:
     return shown
 
 
-def _configuration(runs: pd.DataFrame) -> list[tuple[str, str]]:
+def configuration_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
     keys = [
         column
         for column in runs.columns
         if "." in column and not column.startswith(("data.", "timing.", "environment."))
     ]
-    return _values(runs, {key: key for key in keys})
+    return values_of(runs, {key: key for key in keys})
 
 
-def _runs(runs: pd.DataFrame) -> list[dict[str, str]]:
+def runs_of(runs: pd.DataFrame) -> list[dict[str, str]]:
     """One line a run: directory, state and time."""
     seconds = "timing.train_seconds"
     each = "timing.seconds_per_meta_iteration"
@@ -191,7 +191,7 @@ def _runs(runs: pd.DataFrame) -> list[dict[str, str]]:
     return lines
 
 
-def _commands(runs: pd.DataFrame) -> list[tuple[str, list[str]]]:
+def commands_of(runs: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """The commands that make these records again, by method."""
     if "command" not in runs:
         return []

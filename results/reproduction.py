@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from results import drawn, findings, records
+from results import claims, drawn, findings, paper, records
+from results.formats import markdown_table
 from results.labels import counted
 from results.scorecard import WORDS, Kind, Line, at_budgets, score
-from results.tables import grid
 
 PROJECT = Path(__file__).parent.parent
 RECORDS = PROJECT / "results" / "published"
@@ -67,7 +67,7 @@ def counts(lines: Sequence[Line]) -> str:
     )
     held = sum(line.word == "undecided" and line.holds == "held" for line in lines)
     note = f"Of the undecided, {held} held in the one training that there is." if held else ""
-    return "\n\n".join(filter(None, [grid(frame, "markdown"), note]))
+    return "\n\n".join(filter(None, [markdown_table(frame), note]))
 
 
 def spent(found: records.Records, lines: Sequence[Line]) -> str:
@@ -112,7 +112,7 @@ def table(lines: Sequence[Line], kind: Kind, labels: dict[str, str]) -> str:
         for line in chosen
     )
     empty = [column for column in frame if not frame[column].astype(bool).any()]
-    return grid(frame.drop(columns=empty), "markdown")
+    return markdown_table(frame.drop(columns=empty))
 
 
 def groups(
@@ -164,7 +164,7 @@ def runs_table(found: records.Records, lines: Sequence[Line]) -> str:
         }
         for label, command, which in groups(found, lines)
     )
-    return grid(frame, "markdown") if len(frame) else ""
+    return markdown_table(frame) if len(frame) else ""
 
 
 # --- figure 3, where the drawing lags ------------------------------------------------------------
@@ -187,7 +187,7 @@ def figure_3(found: records.Records) -> list[str]:
         }
         for name in SHOWN
     )
-    return [grid(frame, "markdown"), lag(pairs), authors_code(measured["g2"]), two_steps(found)]
+    return [markdown_table(frame), lag(pairs), authors_code(measured["g2"]), two_steps(found)]
 
 
 def lag(pairs: dict[tuple[str, int], tuple[float, float]]) -> str:
@@ -220,10 +220,10 @@ def authors_code(ours: dict[int, tuple[float, float]]) -> str:
 def two_steps(found: records.Records) -> str:
     """Two-step Reptile against two-step FOMAML, at the end and along the curve."""
     full = at_budgets(found, [drawn.META_ITERATIONS])
-    pair = findings.beats(("g2", "g1+g2"))
+    pair = claims.beats(("g2", "g1+g2"))
     texts = []
     for curve_too, where in ((False, "at the end"), (True, "on the mean of the learning curve")):
-        finding = findings.Finding("", "", "", findings.FIVE_SHOT, pair, curve=curve_too)
+        finding = claims.Finding("", "", "", paper.FIVE_SHOT, pair, curve=curve_too)
         for outcome in findings.check(full, [finding]):
             texts += [f"{where} {difference}" for difference in outcome.differences]
     return (

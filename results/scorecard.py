@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from results import drawn, findings, records, statistics
+from results import drawn, findings, paper, records, schema, statistics
+from results.claims import Finding
 from results.comparison import compare_with_published, published_numbers
-from results.grouping import row_keys
-from results.labels import method_name
+from results.grouping import row_keys, rows_where
+from results.labels import method_name, tail_names
 from results.tables import DEFAULT_COLUMNS
 
 Kind = Literal["cell", "curve", "statement"]
@@ -137,7 +138,7 @@ def plus_minus(mean: float, half_width: Any) -> str:
 
 def runs_with(found: records.Records, where: dict[str, Any]) -> tuple[str, ...]:
     """Directories of the completed Omniglot runs whose evaluations have these values."""
-    chosen = drawn.select(found.completed, {"task.name": "omniglot", **where})
+    chosen = rows_where(found.completed, {"task.name": "omniglot", **where})
     return tuple(sorted(chosen["run"].unique()))
 
 
@@ -206,7 +207,7 @@ def sine_waves(found: records.Records) -> list[Line]:
 def sine_errors(found: records.Records) -> pd.DataFrame:
     """Evaluations of the sine waves after the last step, with the paper's settings and budget."""
     where = {"task.name": "sinusoid", "metric": "mse", "steps": SINE_STEPS, "split": "test"}
-    frame = drawn.select(found.completed, where)
+    frame = rows_where(found.completed, where)
     if len(frame):
         of_study = found.runs.loc[found.runs["experiment"].eq("sine").fillna(False), "run"]
         frame = frame[frame["run"].isin(of_study)]
@@ -227,7 +228,7 @@ def joint_training(found: records.Records) -> Line:
 
 def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
     """`line` holds where the error of `first` lies below that of `second`; paired by seed."""
-    sides = [drawn.select(frame, {"method": name}) for name in (first, second)]
+    sides = [rows_where(frame, {"method": name}) for name in (first, second)]
     pairs = sides[0].merge(sides[1], on="seed", suffixes=("_first", "_second"))
     if pairs.empty:
         return line
@@ -255,7 +256,7 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
 def statements(found: records.Records, theory_file: Path) -> list[Line]:
     """What the text says, as `results.findings` judges it at the paper's budget, and the theory."""
     full = at_budgets(found, {drawn.META_ITERATIONS, *budgets_of_the_table()})
-    lines = [statement(finding, full, found) for finding in findings.FINDINGS]
+    lines = [statement(finding, full, found) for finding in paper.STATEMENTS]
     lines += [joint_training(found), order_of_ends(found), *theory(theory_file)]
     return sorted(lines, key=lambda line: section(line.place))
 
@@ -283,10 +284,10 @@ def at_budget(frame: pd.DataFrame, budgets: Iterable[int]) -> pd.DataFrame:
     if "algorithm.meta_iterations" not in frame:
         return frame
     full = frame["algorithm.meta_iterations"].isin(list(budgets))
-    return frame[full | frame["method"].isin(records.BASELINES)]
+    return frame[full | frame["method"].isin(schema.BASELINES)]
 
 
-def statement(finding: findings.Finding, full: records.Records, found: records.Records) -> Line:
+def statement(finding: Finding, full: records.Records, found: records.Records) -> Line:
     """One finding; of several settings the one with the most seeds counts."""
     line = Line("statement", finding.source, finding.statement)
     outcomes = [o for o in findings.check(full, [finding]) if o.differences]
@@ -310,12 +311,12 @@ def seeds_of(outcome: findings.Outcome) -> int:
 
 def runs_of(outcome: findings.Outcome, found: records.Records) -> tuple[str, ...]:
     """Directories of the runs on either side of an outcome's claims."""
-    frame = drawn.select(found.completed, {**outcome.finding.study, **known(outcome.setting)})
-    frame = frame.assign(method=drawn.tail_names(frame))
+    frame = rows_where(found.completed, {**outcome.finding.study, **known(outcome.setting)})
+    frame = frame.assign(method=tail_names(frame))
     sides = {
         id(side): side for d in outcome.differences for side in (d.claim.first, d.claim.second)
     }
-    chosen = [drawn.select(frame, side.where)["run"] for side in sides.values()]
+    chosen = [rows_where(frame, side.where)["run"] for side in sides.values()]
     return tuple(sorted({run for runs in chosen for run in runs}))
 
 

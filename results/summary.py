@@ -1,16 +1,16 @@
-"""What a sweep leaves at its end: the table on the screen, and table and report beside the runs."""
+"""What a sweep leaves at its end: table and report beside the runs, and the table on the screen."""
 
 import os
 from pathlib import Path
 
-from results import records, report, tables
+from results import formats, records, report, tables
 
 
 def write_summary(directory: str | os.PathLike[str]) -> int:
     """Summarise every run at or below `directory`.
 
-    Prints the text table and the runs that did not complete; writes `table.csv`, `table.md` and
-    `report.html` into `directory`.
+    Writes `table.csv`, `table.md` and `report.html` into `directory`, then prints the text table,
+    the runs that did not complete and where the files lie: files first, since a screen may be gone.
 
     Returns:
         The number of runs that did not complete or left a record that cannot be read.
@@ -21,10 +21,20 @@ def write_summary(directory: str | os.PathLike[str]) -> int:
         table if table.compared else table.without_comparison()
         for table in tables.accuracy_tables(found, published=True)
     ]
-    print(tables.summary_text(found, made), end="")
-    if made:
-        (directory / "table.csv").write_text(tables.render(made, "csv"), encoding="utf-8")
-        (directory / "table.md").write_text(tables.render(made, "markdown"), encoding="utf-8")
-    if len(found.runs):
-        report.write_report(found, made, directory / "report.html", [str(directory)])
+    files = write_files(found, made, directory)
+    formats.show(tables.summary_text(found, made))
+    if files:
+        formats.show(f"\nWritten: {', '.join(map(str, files))}\n")
     return int((found.runs["status"] != "completed").sum()) if len(found.runs) else 0
+
+
+def write_files(found: records.Records, made: list[tables.Table], directory: Path) -> list[Path]:
+    """The tables as CSV and Markdown, and the report."""
+    files = []
+    for name, style in (("table.csv", "csv"), ("table.md", "markdown")) if made else ():
+        files.append(directory / name)
+        files[-1].write_text(str(tables.render(made, style)), encoding="utf-8")
+    if len(found.runs):
+        files.append(directory / "report.html")
+        report.write_report(found, made, files[-1], [str(directory)])
+    return files

@@ -1,23 +1,18 @@
 """Tables of records: methods against protocols, with intervals and the published numbers.
 
-records -> `accuracy_table` (cells, long) -> `render` (text, Markdown, LaTeX, CSV, Parquet).
+records -> `accuracy_tables` (cells, long) -> `render` (any style of `formats`).
 A cell is one configuration under one protocol; only seeds are averaged. Whatever else differs
 becomes a row key, so that no two different things ever share a number.
 """
 
-import html
-import io
-import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
-from results import records, schema
+from results import formats, records, schema
 from results.comparison import compare_with_published
 from results.grouping import (
     baselines_last,
@@ -29,9 +24,10 @@ from results.grouping import (
 )
 from results.labels import column_label, counted, method_name, short_key
 
-FORMATS = ("text", "csv", "markdown", "latex", "parquet")
 DEFAULT_COLUMNS = ("ways", "shots", "transductive")
-_LATEX_SPECIAL = re.compile(r"[\\&%$#_{}~^<>]")
+NO_COUNTERPART = (
+    "No cell has a published counterpart (Omniglot, the paper's split and network, test classes)."
+)
 
 
 @dataclass(frozen=True)
@@ -89,10 +85,10 @@ def accuracy_tables(
     by_metric = {
         metric: found.completed[found.completed["metric"] == metric] for metric in schema.METRICS
     }
-    return [_one_table(part, rows, columns, published) for part in by_metric.values() if len(part)]
+    return [one_table(part, rows, columns, published) for part in by_metric.values() if len(part)]
 
 
-def _one_table(
+def one_table(
     frame: pd.DataFrame, rows: Sequence[str] | None, columns: Sequence[str] | None, published: bool
 ) -> Table:
     across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
@@ -109,29 +105,29 @@ def _one_table(
         needed = row_keys(frame, [*across, *down])
     down = list(dict.fromkeys([*down, *needed]))
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
-    caption = _caption(cells, _episodes(frame))
+    caption = caption_of(cells, episodes_of(frame))
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
-    caption += _hidden(frame, [*across, *down])
+    caption += following(frame, [*across, *down])
     comparison = compare_with_published(frame, [*down, *across]) if published else None
-    return Table(cells, down, across, _header(frame), caption, comparison)
+    return Table(cells, down, across, header_of(frame), caption, comparison)
 
 
 # --- what is said around a table -----------------------------------------------------------------
 
 
-def _only(frame: pd.DataFrame, key: str) -> str | None:
+def only(frame: pd.DataFrame, key: str) -> str | None:
     """The one value of a column, or None where it is absent or varies."""
     values: Any = frame[key].dropna().unique() if key in frame else []
     return show_value(values[0]) if len(values) == 1 else None
 
 
-def _listing(values: Iterable[Any], most: int = 8) -> str:
+def joined(values: Iterable[Any], most: int = 8) -> str:
     texts = [show_value(value) for value in values]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
-def _header(frame: pd.DataFrame) -> list[str]:
+def header_of(frame: pd.DataFrame) -> list[str]:
     """What holds for every cell, and both numbers of shots, which are often confused."""
     facts = []
     for key, text in [
@@ -145,29 +141,29 @@ def _header(frame: pd.DataFrame) -> list[str]:
         ("queries", "queries a class: {}"),
         ("version", "project version {}"),
     ]:
-        if (value := _only(frame, key)) is not None:
+        if (value := only(frame, key)) is not None:
             facts.append(text.format(value))
-    metric = "Accuracy in percent" if _only(frame, "metric") == "accuracy" else "Mean squared error"
-    shots = f"evaluated with {_listing(sorted(frame['shots'].dropna().unique()))} shots"
+    metric = "Accuracy in percent" if only(frame, "metric") == "accuracy" else "Mean squared error"
+    shots = f"evaluated with {joined(sorted(frame['shots'].dropna().unique()))} shots"
     if "task.train_shots" in frame and (trained := frame["task.train_shots"].dropna()).size:
         shots = (
-            f"Trained with {_listing(sorted(trained.unique()))} shots (task.train_shots), "
+            f"Trained with {joined(sorted(trained.unique()))} shots (task.train_shots), "
             f"{shots} (evaluation.shots)"
         )
     seeds = sorted(frame["seed"].dropna().unique())
     return [
         f"{metric}: {'; '.join(facts)}.",
         f"{shots[0].upper()}{shots[1:]}.",
-        f"{'Seed' if len(seeds) == 1 else 'Seeds'} {_listing(seeds)}; "
-        f"{_episodes(frame)} for each number.",
+        f"{'Seed' if len(seeds) == 1 else 'Seeds'} {joined(seeds)}; "
+        f"{episodes_of(frame)} for each number.",
     ]
 
 
-def _episodes(frame: pd.DataFrame) -> str:
+def episodes_of(frame: pd.DataFrame) -> str:
     """'400 episodes', or '400 episodes (baselines 200)'."""
     baseline = frame["method"].isin(schema.BASELINES)
     counts = [
-        _listing(sorted(part["episodes"].dropna().unique()))
+        joined(sorted(part["episodes"].dropna().unique()))
         for part in (frame[~baseline], frame[baseline])
     ]
     usual, baselines = counts if counts[0] else [counts[1], ""]
@@ -176,9 +172,9 @@ def _episodes(frame: pd.DataFrame) -> str:
     )
 
 
-def _caption(cells: pd.DataFrame, episodes: str) -> list[str]:
+def caption_of(cells: pd.DataFrame, episodes: str) -> list[str]:
     """What ± is. Cells that rest on another number of seeds than most are marked in place."""
-    usual = _usual_seeds(cells)
+    usual = usual_seeds(cells)
     if usual == 1:
         lines = [
             f"± is the half-width of the 95 % interval over {episodes} of one seed, not over seeds."
@@ -202,12 +198,12 @@ def _caption(cells: pd.DataFrame, episodes: str) -> list[str]:
     return lines
 
 
-def _usual_seeds(cells: pd.DataFrame) -> int:
+def usual_seeds(cells: pd.DataFrame) -> int:
     counts = cells["seeds"].value_counts()
     return int(counts[counts == counts.max()].index.max())
 
 
-def _hidden(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+def following(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """Settings that vary but follow from rows and columns: named, so that nothing is hidden."""
     said = [*keys, "algorithm.name", "task.ways", "episodes"]  # as method, ways; in the caption
     follow = {
@@ -215,7 +211,7 @@ def _hidden(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         for key in varying_keys(frame)
         if key not in said and not key.endswith("._target_")
     }
-    texts = [f"{key} ({_listing(values, 4)})" for key, values in follow.items() if len(values) > 1]
+    texts = [f"{key} ({joined(values, 4)})" for key, values in follow.items() if len(values) > 1]
     return [f"Differs too, but follows from rows and columns: {'; '.join(texts)}."] if texts else []
 
 
@@ -234,9 +230,9 @@ def show_number(mean: float, half_width: float, metric: str) -> str:
 
 def layout(table: Table) -> pd.DataFrame:
     """The table as printed: text cells, one line a row, in the order of `table.cells`."""
-    cells, usual = table.cells, _usual_seeds(table.cells)
+    cells, usual = table.cells, usual_seeds(table.cells)
     notes = ["" if seeds == usual else f" [{counted(seeds, 'seed')}]" for seeds in cells["seeds"]]
-    text = pd.DataFrame({key: _shown(key, cells[key]) for key in table.rows})
+    text = pd.DataFrame({key: as_printed(key, cells[key]) for key in table.rows})
     names = cells[table.columns].drop_duplicates().sort_values(table.columns)
     text["_column"] = [column_label(line) for line in cells[table.columns].to_dict("records")]
     text["_cell"] = [
@@ -253,7 +249,7 @@ def layout(table: Table) -> pd.DataFrame:
     return wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
 
 
-def _shown(key: str, values: pd.Series) -> list[str]:
+def as_printed(key: str, values: pd.Series) -> list[str]:
     if key == "method":
         return [method_name(value) for value in values]
     return [show_value(value) for value in values]
@@ -264,8 +260,8 @@ def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataF
     extra = [key for key in rows if key not in ("method", "algorithm.meta_iterations")]
     return pd.DataFrame(
         {
-            "method": _shown("method", comparison["method"]),
-            **{short_key(key, rows): _shown(key, comparison[key]) for key in extra},
+            "method": as_printed("method", comparison["method"]),
+            **{short_key(key, rows): as_printed(key, comparison[key]) for key in extra},
             "protocol": [
                 column_label(line) for line in comparison[list(DEFAULT_COLUMNS)].to_dict("records")
             ],
@@ -297,7 +293,7 @@ def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataF
 def comparison_caption(comparison: pd.DataFrame) -> list[str]:
     """What the two ± of a comparison are, and where the published numbers come from."""
     meanings = [
-        f"{', '.join(_shown('method', group['method'].drop_duplicates()))}: {interval}"
+        f"{', '.join(as_printed('method', group['method'].drop_duplicates()))}: {interval}"
         for interval, group in comparison.groupby("published_interval", sort=False)
     ]
     return [
@@ -337,7 +333,7 @@ def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
             "protocol": [
                 column_label(line) for line in table[list(DEFAULT_COLUMNS)].to_dict("records")
             ],
-            **{short_key(key, extra): _shown(key, table[key]) for key in extra},
+            **{short_key(key, extra): as_printed(key, table[key]) for key in extra},
             names[0]: shown["first"],
             names[1]: shown["second"],
             "difference": [
@@ -356,97 +352,34 @@ def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 # --- output --------------------------------------------------------------------------------------
 
 
-def grid(frame: pd.DataFrame, style: str) -> str:
-    """A DataFrame of text as 'text', 'markdown' or 'latex' (booktabs)."""
-    shown = frame.map(str)
-    if style == "markdown":
-        shown = shown.map(_markdown).rename(columns=_markdown)
-    text = tabulate(
-        shown.to_numpy().tolist(),
-        headers=[str(name) for name in shown.columns],
-        disable_numparse=True,
-        tablefmt={"text": "simple", "markdown": "github", "latex": "latex_booktabs"}[style],
-    )
-    return _to_fit_the_line(text) if style == "latex" else text
+def render(tables: Sequence[Table], style: str) -> str | bytes:
+    """Tables in any of `formats.STYLES`; csv and parquet hold numbers, a line a cell."""
+    if style in formats.NUMBERS:
+        return formats.write([], cells(tables), [], style)
+    return "\n".join(block for table in tables for block in blocks(table, style))
 
 
-def _to_fit_the_line(tabular: str) -> str:
-    """A LaTeX tabular with its signs in mathematics, made smaller where it is too wide."""
-    tabular = re.sub(r"(?<!\S)-(?=\d)", "$-$", tabular).replace("±", r"$\pm$")
-    fit = r"\resizebox{\ifdim\width>\linewidth \linewidth\else\width\fi}{!}{%"
-    return f"% needs \\usepackage{{booktabs,graphicx}}\n{fit}\n{tabular}}}"
-
-
-def render(tables: Sequence[Table], style: str) -> str:
-    """Tables as 'text', 'markdown', 'latex' or 'csv' (numbers, one line a cell)."""
-    if style == "csv":
-        return cells(tables).to_csv(index=False)
-    return "\n\n".join(_render_one(table, style) for table in tables) + "\n"
-
-
-def _render_one(table: Table, style: str) -> str:
-    parts = _block(table.header, layout(table), table.caption, style)
+def blocks(table: Table, style: str) -> list[str]:
+    """A table to read and, where it was asked for, its comparison with the published numbers."""
+    made = [formats.write(table.header, layout(table), table.caption, style)]
     if table.comparison is not None and table.compared:
-        parts += _block(
-            [],
-            comparison_layout(table.comparison, table.rows),
-            comparison_caption(table.comparison),
-            style,
-        )
+        rows = comparison_layout(table.comparison, table.rows)
+        made.append(formats.write([], rows, comparison_caption(table.comparison), style))
     elif table.comparison is not None:
-        parts += _lines(
-            [
-                "No cell has a published counterpart (Omniglot, the paper's split and "
-                "network, test classes)."
-            ],
-            style,
-        )
-    return "\n\n".join(parts)
-
-
-def _block(header: list[str], frame: pd.DataFrame, caption: list[str], style: str) -> list[str]:
-    if style != "latex":
-        return [*_lines(header, style), grid(frame, style), *_lines(caption, style)]
-    said = " ".join(_latex(line) for line in [*header, *caption])
-    return [
-        f"\\begin{{table}}\n\\centering\n\\caption{{{said}}}\n{grid(frame, style)}\n\\end{{table}}"
-    ]
-
-
-def _lines(lines: list[str], style: str) -> list[str]:
-    if not lines:
-        return []
-    if style == "latex":
-        return ["\n".join(f"% {line}" for line in lines)]
-    return ["\n".join(lines) if style == "text" else " ".join(map(_markdown, lines))]
-
-
-def _markdown(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
-
-
-def _latex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-    }
-    return _LATEX_SPECIAL.sub(lambda m: special.get(m[0], "\\" + m[0]), text).replace("±", r"$\pm$")
+        made.append(f"{'% ' if style == 'latex' else ''}{NO_COUNTERPART}\n")
+    return [str(block) for block in made]
 
 
 def render_paired(table: pd.DataFrame, names: Sequence[str], style: str) -> str | bytes:
-    """A paired comparison (`comparison.paired_table`) in any of FORMATS."""
-    if style == "csv":
-        return table.to_csv(index=False)
-    if style == "parquet":
-        return _parquet(table)
+    """A paired comparison (`comparison.paired_table`) in any of `formats.STYLES`."""
+    if style in formats.NUMBERS:
+        return formats.write([], table, [], style)
+    units = {"accuracy": "accuracy in percent", "mse": "squared error as it is"}
     said = [
         f"{names[0]} minus {names[1]} on the same episodes; ± is the half-width of the 95 % "
-        "interval of the difference (accuracy in percent)."
+        f"interval of the difference ({', '.join(units[m] for m in table['metric'].unique())})."
     ]
-    return "\n\n".join(_block(said, paired_layout(table, names), [], style)) + "\n"
+    return formats.write(said, paired_layout(table, names), [], style)
 
 
 def cells(tables: Sequence[Table]) -> pd.DataFrame:
@@ -467,32 +400,16 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def parquet(tables: Sequence[Table]) -> bytes:
-    """`cells` as a Parquet file."""
-    return _parquet(cells(tables))
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def sweep_table(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """The text table of everything at or below `paths`, with the runs that did not complete."""
-    found = records.read_records(paths)
-    return summary_text(found, accuracy_tables(found))
-
-
 def summary_text(found: records.Records, tables: Sequence[Table]) -> str:
     """Tables, then what is missing from them and what to know about them."""
-    parts = [render(tables, "text").rstrip("\n")] if tables else ["No completed evaluation."]
+    parts = [str(render(tables, "text")).rstrip("\n")] if tables else ["No completed evaluation."]
     if found.problems:
-        parts.append(
-            "\n".join(
-                ["Not (or not fully) in the table:", *(f"  {line}" for line in found.problems)]
-            )
-        )
+        parts.append(listing("Not (or not fully) in the table:", found.problems))
     if found.notes:
-        parts.append("\n".join(["Note:", *(f"  {line}" for line in found.notes)]))
+        parts.append(listing("Note:", found.notes))
     return "\n\n".join(parts) + "\n"
+
+
+def listing(head: str, lines: Sequence[str]) -> str:
+    """Lines below a head."""
+    return "\n".join([head, *(f"  {line}" for line in lines)])

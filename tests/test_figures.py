@@ -1,6 +1,9 @@
 """Figures: the numbers drawn are the numbers given, and files come out readable."""
 
 import itertools
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -8,8 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from results import figures, records
+from results import figures, gallery, plotting, records
 from tests import fake_records as fake
+from tests.command import PROJECT
 
 
 @pytest.fixture
@@ -152,7 +156,7 @@ def overlap(directory, key, values):
     ("key", "values"), [("inner_steps", [2, 3, 4, 5, 6, 8]), ("inner_batch", [10, 20, 25, 30, 50])]
 )
 def test_an_overlap_sweep_is_a_line_for_each_method_tail_and_way_to_draw(tmp_path, key, values):
-    made = figures.all_figures(overlap(tmp_path, key, values))
+    made = gallery.all_figures(overlap(tmp_path, key, values))
     assert list(made) == ["grid"]
     caption, ax = made["grid"]
     assert caption == f"5-way: score over {key.replace('_', ' ')}."
@@ -229,7 +233,7 @@ def test_palette_is_distinct_in_grey():
 
 
 def test_files_are_vector_and_png_and_repeatable(found, tmp_path):
-    with figures.style():
+    with plotting.style():
         for name in ("a", "b"):
             figures.save(figures.learning_curves(found.curves), tmp_path / "new" / name)
     for suffix in ("svg", "pdf", "png"):
@@ -242,21 +246,21 @@ def test_files_are_vector_and_png_and_repeatable(found, tmp_path):
 def test_a_dollar_sign_in_a_configuration_is_drawn_as_it_is(tmp_path):
     for name in ("cost$a$", r"$\frac{$"):
         fake.write(tmp_path / name.encode().hex(), fake.record({"algorithm.name": name}))
-    with figures.style():
+    with plotting.style():
         ax = figures.learning_curves(records.read_records([tmp_path]).curves)
         files = figures.save(ax, tmp_path / "figure", ["svg"])
     ElementTree.parse(files[0])
 
 
 def test_all_figures_are_those_the_records_have_data_for(found, tmp_path):
-    assert sorted(figures.all_figures(found)) == [
+    assert sorted(gallery.all_figures(found)) == [
         "grid",
         "heat_map_reptile_non-transductive",
         "heat_map_reptile_transductive",
         "learning_curves",
     ]
     fake.write(tmp_path / "one", fake.record(learning_curve=[], baselines=[]))
-    assert figures.all_figures(records.read_records([tmp_path / "one"])) == {}
+    assert gallery.all_figures(records.read_records([tmp_path / "one"])) == {}
 
 
 def test_names_tell_ways_and_metrics_apart(tmp_path):
@@ -274,7 +278,7 @@ def test_names_tell_ways_and_metrics_apart(tmp_path):
                 tmp_path / f"{ways}_{budget}",
                 fake.record({"task.ways": ways, "algorithm.meta_iterations": budget}),
             )
-    names = set(figures.all_figures(records.read_records([tmp_path])))
+    names = set(gallery.all_figures(records.read_records([tmp_path])))
     assert {"grid_accuracy_5way", "grid_accuracy_20way", "steps_mse_1way"} <= names
 
 
@@ -318,7 +322,7 @@ def with_predictions(directory, *episodes, **changes):
 
 def test_predictions_of_images_become_an_episode_sheet(tmp_path):
     with_predictions(tmp_path, classified())
-    ((caption, ax),) = figures.all_figures(records.read_records([tmp_path])).values()
+    ((caption, ax),) = gallery.all_figures(records.read_records([tmp_path])).values()
     assert caption == (
         "Reptile, seed 0, unseen task 0: predicted class and its probability "
         "after 50 adaptation steps."
@@ -332,7 +336,7 @@ def test_predictions_of_images_become_an_episode_sheet(tmp_path):
 
 def test_predictions_of_a_sine_become_curves_before_and_after(tmp_path):
     with_predictions(tmp_path, fitted())
-    ((caption, ax),) = figures.all_figures(records.read_records([tmp_path])).values()
+    ((caption, ax),) = gallery.all_figures(records.read_records([tmp_path])).values()
     assert "before and after adaptation" in caption
     assert line(ax, "before adaptation").get_ydata() == pytest.approx(np.zeros(50))
     x = np.linspace(-5, 5, 50)
@@ -344,7 +348,7 @@ def test_predictions_of_a_sine_become_curves_before_and_after(tmp_path):
 def test_every_run_has_its_turn_before_a_second_episode_is_drawn(tmp_path):
     for seed in range(3):
         with_predictions(tmp_path / str(seed), *[classified()] * 3, overrides={"seed": seed})
-    captions = [c for c, _ in figures.all_figures(records.read_records([tmp_path])).values()]
+    captions = [c for c, _ in gallery.all_figures(records.read_records([tmp_path])).values()]
     told = [caption.split(":")[0].removeprefix("Reptile, ") for caption in captions[-4:]]
     assert told == [f"seed {s}, unseen task {n}" for n, s in [(0, 0), (0, 1), (0, 2), (1, 0)]]
 
@@ -353,7 +357,7 @@ def test_runs_without_predictions_do_not_use_up_the_room(tmp_path):
     for number in range(5):
         fake.write(tmp_path / f"a{number}", fake.record({"seed": number}, learning_curve=[]))
     with_predictions(tmp_path / "b", classified())
-    assert "episode_1" in figures.all_figures(records.read_records([tmp_path]))
+    assert "episode_1" in gallery.all_figures(records.read_records([tmp_path]))
 
 
 @pytest.mark.parametrize("damage", ["cut", "names"])
@@ -362,7 +366,7 @@ def test_damaged_predictions_become_a_line(tmp_path, damage):
     if damage == "cut":
         (tmp_path / "predictions.npz").write_bytes(b"PK")
     found = records.read_records([tmp_path])
-    assert figures.all_figures(found) == {}
+    assert gallery.all_figures(found) == {}
     assert len(found.problems) == 1 and "predictions.npz" in found.problems[0]
 
 
@@ -370,7 +374,7 @@ def test_predictions_that_are_no_pictures_are_passed_over(tmp_path):
     points = classified() | {"support_x": np.ones((6, 3)), "query_x": np.ones((2, 3))}
     with_predictions(tmp_path, points)
     found = records.read_records([tmp_path])
-    assert figures.all_figures(found) == {} and found.problems == []
+    assert gallery.all_figures(found) == {} and found.problems == []
 
 
 def test_several_queries_leave_room_for_what_stands_below_them():
@@ -387,9 +391,29 @@ def test_several_queries_leave_room_for_what_stands_below_them():
             for _ in range(3)
         ],
     ]
-    with figures.style():
+    with plotting.style():
         ax = figures.episode_sheet(pd.DataFrame(images))
         figures.figure_of(ax).canvas.draw()
         below = [t.get_window_extent() for t in ax.texts if "✓" in t.get_text()]
     assert len(below) == 3
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(below))
+
+
+STRANGE = "figure.facecolor: black\nfont.size: 31\nlines.linewidth: 9\nsvg.fonttype: none\n"
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_figures_do_not_depend_on_the_settings_of_other_programs(tmp_path, backend):
+    """The same bytes with a matplotlibrc of the user's and the backend that a notebook names."""
+    fake.write(tmp_path / "runs", fake.record())
+    (tmp_path / "matplotlibrc").write_text(STRANGE)
+    usual = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "MATPLOTLIBRC")}
+    other = {**usual, "MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    for name, variables in [("usual", usual), ("other", other)]:
+        command = ["-m", "results", str(tmp_path / "runs"), "--figures", str(tmp_path / name)]
+        subprocess.run([sys.executable, *command], env=variables, check=True, cwd=PROJECT)
+    drawn = [path.name for path in (tmp_path / "usual").iterdir()]
+    assert "learning_curves.svg" in drawn
+    for name in drawn:
+        both = [(tmp_path / folder / name).read_bytes() for folder in ("usual", "other")]
+        assert both[0] == both[1], name

@@ -1,5 +1,6 @@
 """`python -m results`: what it prints, where it writes, and what it says when asked wrongly."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from results.__main__ import main
+from results.summary import write_summary
 from tests import fake_records as fake
 
 
@@ -281,3 +283,42 @@ def test_help_reads_like_a_manual(capsys):
     text = capsys.readouterr().out
     for word in ["--rows", "--published", "examples", "exit status", "95 % intervals"]:
         assert word in text
+
+
+def test_a_text_table_needs_neither_matplotlib_nor_the_report(runs):
+    code = (
+        "import sys; from results.__main__ import main; main(sys.argv[1:])\n"
+        "heavy = {'matplotlib', 'jinja2', 'tensorflow'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(runs)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_terminal_without_the_sign_gets_a_plainer_one(runs):
+    done = subprocess.run(
+        [sys.executable, "-m", "results", str(runs)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"71.00 +- 2.48" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_sweep_writes_its_files_before_it_prints(runs, encoding):
+    """Even where the screen is gone: standard output is closed."""
+    code = "import os, sys; os.close(1); from results.summary import *; write_summary(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(runs)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    for name in ("table.csv", "table.md", "report.html"):
+        assert (runs / name).stat().st_size > 100
+
+
+def test_a_sweep_says_where_its_files_lie(runs, capsys):
+    assert write_summary(runs) == 0
+    files = [str(runs / name) for name in ("table.csv", "table.md", "report.html")]
+    assert capsys.readouterr().out.endswith(f"\nWritten: {', '.join(files)}\n")

@@ -94,13 +94,14 @@ def test_rows_are_method_and_what_varies_and_baselines_come_once_and_last(tmp_pa
     ]
 
 
-def test_sweep_table_is_the_text_with_what_is_missing(tmp_path):
+def test_summary_is_the_text_with_what_is_missing(tmp_path):
     fake.sweep(tmp_path)
     fake.write(
         tmp_path / "bad",
         fake.record(status="failed", reason="no data", evaluations=[], baselines=[]),
     )
-    text = tables.sweep_table([tmp_path])
+    found = records.read_records([tmp_path])
+    text = tables.summary_text(found, tables.accuracy_tables(found))
     assert "71.00 ± 2.48" in text
     assert (
         f"Not (or not fully) in the table:\n  {tmp_path}/bad/record.json: failed (no data)" in text
@@ -351,7 +352,7 @@ def test_csv_holds_numbers_a_line_a_cell(made):
 
 
 def test_parquet_holds_the_same_as_csv(made):
-    frame = pd.read_parquet(io.BytesIO(tables.parquet(made)))
+    frame = pd.read_parquet(io.BytesIO(tables.render(made, "parquet")))
     pd.testing.assert_frame_equal(frame, tables.cells(made), check_dtype=False)
 
 

@@ -30,12 +30,12 @@ class Summary(Callback):
 
 def draw_figures(directory: Path, folder: Path) -> list[Path]:
     """Draw every figure that the record in `directory` has data for, as PNG files in `folder`."""
-    from results import figures, records
+    from results import figures, gallery, plotting, records
 
     found = records.read_records([directory / "record.json"])
-    with figures.style():
+    with plotting.style():
         return [
             path
-            for name, (_, axes) in figures.all_figures(found).items()
+            for name, (_, axes) in gallery.all_figures(found).items()
             for path in figures.save(axes, folder / name, ["png"])
         ]

@@ -1,0 +1,130 @@
+"""The one writer of tables: text, Markdown and LaTeX to read, CSV and Parquet to reckon with."""
+
+import html
+import io
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+import pandas as pd
+
+STYLES = ("text", "csv", "markdown", "latex", "parquet")
+NUMBERS = ("csv", "parquet")
+"""Styles whose rows are numbers, a line a cell, and that have no header and no caption."""
+
+LATEX_SPECIAL = re.compile(r"[\\&%$#_{}~^<>]")
+LATEX_NAMES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+PLAIN = str.maketrans({"±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<="})
+
+
+def write(
+    header: Sequence[str],
+    rows: pd.DataFrame,
+    caption: Sequence[str],
+    style: str,
+    wrap: Mapping[str, int] | None = None,
+) -> str | bytes:
+    """A table in one of STYLES; Parquet is bytes, the others end with a line break.
+
+    Args:
+        header, caption: lines above and below; in LaTeX both are the caption.
+        rows: text, a line a row; for NUMBERS numbers.
+        wrap: columns of prose with their width in characters (in LaTeX their share of the line).
+    """
+    if style == "csv":
+        return rows.to_csv(index=False)
+    if style == "parquet":
+        buffer = io.BytesIO()
+        rows.to_parquet(buffer, index=False)
+        return buffer.getvalue()
+    writer = {"text": text, "markdown": markdown, "latex": latex}[style]
+    return f"{writer(header, rows.map(str), caption, wrap or {})}\n"
+
+
+def text(
+    header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
+) -> str:
+    """Aligned columns, for a terminal."""
+    from tabulate import SEPARATING_LINE
+
+    for column, width in wrap.items():
+        rows[column] = [textwrap.fill(cell, width, break_on_hyphens=False) for cell in rows[column]]
+    if wrap:  # a rule between two rows, since each may take several lines
+        rules = pd.DataFrame(SEPARATING_LINE, rows.index[:-1], rows.columns)
+        rows = pd.concat([rows, rules]).sort_index(kind="stable")
+    parts = ["\n".join(header), grid(rows, "simple"), "\n".join(caption)]
+    return "\n\n".join(filter(None, parts))
+
+
+def markdown(
+    header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
+) -> str:
+    """A table as GitHub shows it."""
+    above, below = (" ".join(map(for_markdown, lines)) for lines in (header, caption))
+    return "\n\n".join(filter(None, [above, markdown_table(rows), below]))
+
+
+def markdown_table(rows: pd.DataFrame) -> str:
+    """The table alone."""
+    return grid(rows.map(for_markdown).rename(columns=for_markdown), "github")
+
+
+def latex(
+    header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
+) -> str:
+    """A floating table (booktabs) no wider than the line."""
+    said = for_latex(" ".join([*header, *caption]))
+    tabular = re.sub(r"(?<!\S)-(?=\d)", "$-$", grid(rows, "latex_booktabs")).replace("±", r"$\pm$")
+    if wrap:
+        size, needs, whole = r"\small", "booktabs", sum(wrap.values())
+        shares = [f"p{{{wrap.get(str(name), 0) / whole * 0.85:.2f}\\linewidth}}" for name in rows]
+        columns = "".join(s if n in wrap else "l" for n, s in zip(rows, shares, strict=True))
+        tabular = tabular.replace(f"{{{'l' * len(rows.columns)}}}", f"{{{columns}}}", 1)
+    else:
+        size, needs = "", "booktabs,graphicx"
+        fit = r"\resizebox{\ifdim\width>\linewidth \linewidth\else\width\fi}{!}{%"
+        tabular = f"{fit}\n{tabular}}}"
+    begin = f"% needs \\usepackage{{{needs}}}\n\\begin{{table}}\n\\centering{size}"
+    return f"{begin}\n\\caption{{{said}}}\n{tabular}\n\\end{{table}}"
+
+
+def grid(rows: pd.DataFrame, style: str) -> str:
+    """Cells of text in one of tabulate's formats."""
+    from tabulate import tabulate
+
+    return tabulate(
+        rows.to_numpy().tolist(),
+        headers=[str(name) for name in rows.columns],
+        disable_numparse=True,
+        tablefmt=style,
+    )
+
+
+def for_markdown(cell: str) -> str:
+    """Text in which nothing is markup."""
+    return html.escape(str(cell), quote=False).replace("|", "\\|").replace("\n", " ")
+
+
+def for_latex(said: str) -> str:
+    """Text in which nothing is a command."""
+    escaped = LATEX_SPECIAL.sub(lambda m: LATEX_NAMES.get(m[0], "\\" + m[0]), said)
+    return escaped.replace("±", r"$\pm$")
+
+
+def show(said: str, stream: TextIO | None = None) -> None:
+    """Print text; a terminal that cannot show a character gets a plainer one (± becomes +-)."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        said.encode(encoding)
+    except UnicodeEncodeError:
+        said = said.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    print(said, end="", file=stream, flush=True)

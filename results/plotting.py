@@ -1,0 +1,54 @@
+"""Matplotlib as this package wants it: no window, and no settings but our own.
+
+Importing it fails where the environment names a backend that is not there (every notebook exports
+one), although drawing into a file needs none. So the name is out of the way for the import, and the
+backend is the user's again after it, where he can have it.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from cycler import cycler
+
+backend = os.environ.pop("MPLBACKEND", None)
+try:
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+finally:
+    if backend is not None:
+        os.environ["MPLBACKEND"] = backend
+if backend is not None:
+    with contextlib.suppress(ValueError):
+        mpl.rcParams["backend"] = backend
+
+__all__ = ["PALETTE", "Axes", "Figure", "Rectangle", "mpl", "style"]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
+
+STYLE: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "font.size": 10,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a '$' in a configuration is a '$'
+    "svg.hashsalt": "results",
+    "savefig.bbox": "tight",
+    "savefig.dpi": 160,
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """The look of all figures, whatever a matplotlibrc says. Draw and save inside it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
