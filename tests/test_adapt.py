@@ -229,6 +229,6 @@ def test_a_published_run_goes_by_its_name(trained, tmp_path, monkeypatch):
     (tmp_path / "published" / "mine").symlink_to(trained)
     monkeypatch.chdir(tmp_path)
     assert adaptation.directory_of("mine") == tmp_path / "published" / "mine"
-    assert load("mine").ways == WAYS
+    assert load("mine").task.ways == WAYS
     (tmp_path / "mine").mkdir()  # what lies in reach comes first
     assert adaptation.directory_of("mine") == Path("mine")
