@@ -135,8 +135,9 @@ class FirstOrder(Algorithm):
     """Reptile, first-order MAML, joint training and the gradient combinations between them.
 
     Each inner step moves the parameters by a displacement D_i; a task proposes the weighted sum
-    of them. Weights of one give Reptile (the sum is W - phi), weight on the last step only
-    gives first-order MAML, a single inner step gives joint training (paper, sections 2.2, 5, 6.2).
+    of them. Weights of one give Reptile (the sum is W - phi; paper, section 3), weight on the last
+    step only gives first-order MAML (section 2), a single inner step gives joint training (section
+    3); other weights are the gradient combinations of section 6.2.
 
     step_weights: "all" (ones), "average" (1 / inner_steps), "last", or a list of weights.
     tail_shots: 0 = the last mini-batch comes from the same examples as the others ("shared

@@ -27,12 +27,12 @@ def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list
         last = tf.stack([row[0] for row in outputs])
         return episode, last if evaluator.task.metric == "mse" else tf.nn.softmax(last)
 
-    found = []
+    predicted = []
     for index in range(count):
         episode, outputs = run(tf.constant(index, tf.int64))
         arrays = {name: value.numpy() for name, value in episode._asdict().items()}
-        found.append({**arrays, "steps": np.array(evaluator.steps), "outputs": outputs.numpy()})
-    return found
+        predicted.append({**arrays, "steps": np.array(evaluator.steps), "outputs": outputs.numpy()})
+    return predicted
 
 
 def as_text(episodes: list[dict[str, Any]]) -> str:

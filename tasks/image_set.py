@@ -57,7 +57,7 @@ def held_out(train: ImageSet, classes: int, split_seed: int) -> tuple[ImageSet, 
 
 
 def rotated(chosen: ImageSet) -> ImageSet:
-    """Four classes for each: turned by 0, 90, 180 and 270 degrees (paper, section 6.1).
+    """Four classes for each: turned by 0, 90, 180 and 270 degrees (the authors' code).
 
     The images must be square. A turned class stays in its alphabet.
     """

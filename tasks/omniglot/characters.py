@@ -40,8 +40,8 @@ def split_classes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels of the training and of the test classes, ascending.
 
-    "paper" draws 1,200 of all classes at random by `split_seed` (section 6.1); the other splits
-    are the data set's own, where no alphabet has classes in both training and test.
+    "paper" draws 1,200 of all classes at random by `split_seed`, as the authors' code does; the
+    other splits are the data set's own, where no alphabet has classes in both training and test.
     """
     if split == "paper":
         order = numpy_generator(split_seed, "class split").permutation(CLASSES)
