@@ -233,15 +233,21 @@ def check(settings: Settings) -> None:
         return
     need = {split: max(evaluation.shots) for split in evaluation.splits}
     for split in dict.fromkeys((*evaluation.splits, settings.curve_split, "train")):
-        classes, examples = sizes[split]
+        size, classes = sizes[split], sizes[split].classes
         rule = f"between 2 and {classes}, the classes of the {split} split"
         require(task.ways <= classes, "task.ways", task.ways, rule)
         if split in need or split == settings.curve_split:
-            room = examples - evaluation.queries
-            rule = f"at most {room}: {examples} drawings a class less {evaluation.queries} queries"
+            room = size.examples_of(task.ways) - evaluation.queries
+            rule = (
+                f"at most {room}: the {split} split has {size.explained(task.ways)}, of which "
+                f"{evaluation.queries} are queries"
+            )
             require(max(evaluation.shots) <= room, "evaluation.shots", evaluation.shots, rule)
-    room = sizes["train"].examples - algorithm.train_queries
-    rule = f"at most {room}, the drawings of a class that training may use as support"
+    room = sizes["train"].examples_of(task.ways) - algorithm.train_queries
+    rule = (
+        f"at most {room}, what training may use as support: the train split has "
+        f"{sizes['train'].explained(task.ways)}"
+    )
     require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
 
 

@@ -12,10 +12,45 @@ from tasks.episode import Episode
 
 
 class Size(NamedTuple):
-    """How many classes a split has, and how many examples each class has."""
+    """How many classes a split has, and how many examples each class has.
+
+    classes:  the number of classes
+    examples: of each class; where they differ, of the smallest
+    by_class: where they differ, the name and the examples of each
+    """
 
     classes: int
     examples: int
+    by_class: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, by_class: dict[str, int]) -> "Size":
+        """The size of named classes; they may differ."""
+        counts = set(by_class.values())
+        return cls(len(by_class), min(counts), tuple(by_class.items()) if len(counts) > 1 else ())
+
+    def times(self, copies: int) -> "Size":
+        """Each class as several of equally many examples."""
+        return Size(self.classes * copies, self.examples, self.by_class * copies)
+
+    def examples_of(self, ways: int) -> int:
+        """How many examples at least `ways` of the classes have."""
+        counts = sorted((count for _, count in self.by_class), reverse=True)
+        return counts[ways - 1] if counts else self.examples
+
+    def explained(self, ways: int) -> str:
+        """Why there are no more than `examples_of(ways)`, naming the classes that have fewer."""
+        enough = self.examples_of(ways)
+        small = {name: count for name, count in self.by_class if count < enough}
+        if not small:
+            return f"{enough} examples a class"
+        return f"{ways} classes with {enough} examples, fewer in {listed(small)}"
+
+
+def listed(counts: dict[str, int], most: int = 8) -> str:
+    """Names and numbers for a message, the first few of many: "cat (3), dog (2) and 4 more"."""
+    shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
+    return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
 class Distribution(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 from tasks.base import Size
 from tasks.checks import require
 from tasks.image_set import ImageSet, stacked
-from tasks.images import SIDE, ImageTask
+from tasks.images import SIDE, CharacterTask
 from tasks.seeding import numpy_generator
 
 STROKES = 4  # at most, in a character
@@ -25,7 +25,7 @@ BLOCK = 50  # classes drawn at a time, which bounds the memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glyphs(ImageTask):
+class Glyphs(CharacterTask):
     """Settings of conf/task/glyphs.yaml."""
 
     classes: int
@@ -54,7 +54,7 @@ class Glyphs(ImageTask):
         require(self.seed >= 0, "task.seed", self.seed, "at least 0")
         super().check()
 
-    def image_sets(self) -> dict[str, ImageSet]:
+    def drawings(self) -> dict[str, ImageSet]:
         return {
             split: draw(self.seed, split, size.classes, self.drawers, self.alphabets)
             for split, size in self.base_sizes().items()

@@ -15,12 +15,14 @@ class ImageSet(NamedTuple):
     starts:   [class] int32, the row of each class's first image; its others follow
     counts:   [class] int32, how many images each class has
     alphabet: [class] int32, which alphabet the class belongs to
+    names:    [class] what each class is called, or nothing where they have no names
     """
 
     images: np.ndarray
     starts: np.ndarray
     counts: np.ndarray
     alphabet: np.ndarray
+    names: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -34,8 +36,11 @@ class ImageSet(NamedTuple):
 
     def select(self, classes: np.ndarray) -> "ImageSet":
         """Some of the classes, in the order given; the images are shared, not copied."""
-        return ImageSet(
-            self.images, self.starts[classes], self.counts[classes], self.alphabet[classes]
+        return self._replace(
+            starts=self.starts[classes],
+            counts=self.counts[classes],
+            alphabet=self.alphabet[classes],
+            names=tuple(self.names[c] for c in classes) if self.names else (),
         )
 
 
@@ -65,7 +70,7 @@ def rotated(chosen: ImageSet) -> ImageSet:
     images = np.concatenate([np.rot90(upright, turns, axes=(1, 2)) for turns in range(4)])
     counts = np.tile(chosen.counts, 4)
     starts = np.cumsum(counts, dtype=np.int32) - counts
-    return ImageSet(images, starts, counts, np.tile(chosen.alphabet, 4))
+    return ImageSet(images, starts, counts, np.tile(chosen.alphabet, 4), chosen.names * 4)
 
 
 def digest(chosen: ImageSet) -> str:

@@ -3,14 +3,17 @@
 Everything here is a pure function of a stateless seed, a [2] int32 tensor.
 """
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
+from tasks.base import listed
 from tasks.episode import Episode
 from tasks.image_set import ImageSet
 
+log = logging.getLogger(__name__)
 RNG = "philox"  # named, so that every device draws the same numbers
 INT32 = tf.int32
 ALIGNED = 64  # bytes; TensorFlow computes with nothing that starts elsewhere
@@ -60,6 +63,7 @@ class ImageDistribution:
         self.within_alphabet = within_alphabet
         self.sets = dict(sets)
         pixels = {id(chosen.images): as_tensor(chosen.images) for chosen in sets.values()}
+        self.told: set[tuple[str, int]] = set()
         self.pixels = {split: pixels[id(chosen.images)] for split, chosen in sets.items()}
 
     def sample(self, split: str, seed: tf.Tensor, ways: int, shots: int, queries: int) -> Episode:
@@ -80,17 +84,31 @@ class ImageDistribution:
 
         Alphabets with too few such classes are left out; the others are equally likely.
         """
-        enough = np.flatnonzero(self.sets[split].counts >= images).astype(np.int32)
+        chosen = self.sets[split]
+        enough = np.flatnonzero(chosen.counts >= images).astype(np.int32)
+        self.tell(split, images)
         if not self.within_alphabet:
             return tf.gather(enough, choose(seed, len(enough), ways)[0])
         for_alphabet, for_classes = split_seed(seed, 2)
-        alphabets = self.sets[split].alphabet[enough]
+        alphabets = chosen.alphabet[enough]
         names, sizes = np.unique(alphabets, return_counts=True)
         large = names[sizes >= ways]
         alphabet = tf.gather(large, choose(for_alphabet, len(large), 1)[0, 0])
         ranks = random_ranks(for_classes, [len(enough)])
         inside = tf.where(tf.equal(alphabets, alphabet), ranks, INT32.min)
         return tf.gather(enough, tf.math.top_k(inside, ways).indices)
+
+    def tell(self, split: str, images: int) -> None:
+        """Say once which classes episodes of so many images a class leave out."""
+        chosen = self.sets[split]
+        small = {
+            name: int(count)
+            for name, count in zip(chosen.names, chosen.counts, strict=False)
+            if count < images
+        }
+        if small and (split, images) not in self.told:
+            self.told.add((split, images))
+            log.info("%s episodes of %d images a class leave out %s", split, images, listed(small))
 
     def choose_images(
         self, split: str, seed: tf.Tensor, classes: tf.Tensor, images: int

@@ -27,7 +27,7 @@ ONE_ADAM = "algorithm.outer_optimizer=adam "
 REFUSED = {
     # unknown keys
     "+typo=1": "typo=1: must be a known key: algorithm, evaluation, model, resume, runtime, seed",
-    "+task.typo=1": "task.typo=1: must be a known key: name, ways, train_shots, split_seed",
+    "+task.typo=1": "task.typo=1: must be a known key: name, ways, train_shots, rotations",
     "++algorithm.inner_stepz=3": "algorithm.inner_stepz=3: must be a known key: name, meta_iter",
     "+model.units=3": "model.units=3: must be a known key: name, layers, filters",
     "+evaluation.shot=3": "evaluation.shot=3: must be a known key: splits, shots, queries",
@@ -90,11 +90,11 @@ REFUSED = {
         "task.ways=5: must be between 2 and 4, the classes of the validation split"
     ),
     "task.validation_classes=400": "task.validation_classes=400: must be between 0 and 399, since",
-    "evaluation.shots=[1,20]": "evaluation.shots=[1, 20]: must be at most 19: 20 drawings a class",
-    "evaluation.queries=16": "evaluation.shots=[1, 5]: must be at most 4: 20 drawings a class less",
-    "task.drawers=5": "evaluation.shots=[1, 5]: must be at most 4: 5 drawings a class less 1 queri",
-    "task.train_shots=21": "task.train_shots=21: must be at most 20, the drawings of a class that",
-    "algorithm=maml task.train_shots=20": "task.train_shots=20: must be at most 19, the drawings",
+    "evaluation.shots=[1,20]": "evaluation.shots=[1, 20]: must be at most 19: the test split has",
+    "evaluation.queries=16": "evaluation.shots=[1, 5]: must be at most 4: the test split has 20",
+    "task.drawers=5": "evaluation.shots=[1, 5]: must be at most 4: the test split has 5 ex",
+    "task.train_shots=21": "task.train_shots=21: must be at most 20, what training may use",
+    "algorithm=maml task.train_shots=20": "task.train_shots=20: must be at most 19, what trainin",
     # batches larger than what they are drawn from
     "algorithm.replacement=true algorithm.inner_batch=51": (
         "algorithm.inner_batch=51: must be at most 50 with algorithm.replacement=true"

@@ -37,7 +37,7 @@ def sets():
 
 def test_the_default_is_drawn_in_seconds():
     began = time.perf_counter()
-    task().image_sets()
+    task().drawings()
     assert time.perf_counter() - began < 3
 
 
@@ -53,7 +53,7 @@ def test_drawings_are_black_on_white_and_none_is_empty(sets):
 
 
 def test_the_seed_decides_the_drawings_alone():
-    first, again, other = (task(classes=12, seed=seed).image_sets() for seed in (0, 0, 1))
+    first, again, other = (task(classes=12, seed=seed).drawings() for seed in (0, 0, 1))
     np.testing.assert_array_equal(first["train"].images, again["train"].images)
     assert (first["train"].images != other["train"].images).any(axis=(1, 2, 3)).all()
 

@@ -90,7 +90,7 @@ def own_cache(cache_dir, tmp_path):
 
 
 def test_every_class_has_its_twenty_drawings_with_ink(characters):
-    images, _, counts, alphabet = characters.select(np.arange(1623))
+    images, _, counts, alphabet, _ = characters.select(np.arange(1623))
     assert images.shape == (1623 * 20, 28, 28, 1)
     assert counts.tolist() == [20] * 1623
     assert images.dtype == np.uint8
@@ -162,7 +162,7 @@ def test_splits(characters, cache_dir, split, train, test, alphabets):
     sets = omniglot_task.loaded
     assert omniglot_task.sizes() == {"train": Size(train, 20), "test": Size(test, 20)}
     for name, chosen in sets.items():
-        assert (chosen.classes, *np.unique(chosen.counts)) == omniglot_task.sizes()[name]
+        assert Size(chosen.classes, *np.unique(chosen.counts)) == omniglot_task.sizes()[name]
     assert tuple(len(np.unique(sets[name].alphabet)) for name in ("train", "test")) == alphabets
     classes = split_classes(split, 0, characters)
     assert not set(classes[0]) & set(classes[1])
@@ -230,7 +230,7 @@ def test_building_stays_below_a_gigabyte(race):
 
 def test_a_warm_cache_loads_in_less_than_a_second(cache_dir, no_decoding):
     began = time.perf_counter()
-    assert len(task(cache_dir=cache_dir).image_sets()["train"].starts) == 1200
+    assert len(task(cache_dir=cache_dir).drawings()["train"].starts) == 1200
     assert time.perf_counter() - began < 1
 
 

@@ -120,6 +120,69 @@ def test_the_alphabets_of_a_draw_are_equally_likely_whatever_their_size():
     assert 0.38 < small < 0.62  # four standard errors
 
 
+def unequal(counts, **fields):
+    """Classes of so many images; the first pixel is the class, the second the image."""
+    coded = coded_images(len(counts), max(counts))
+    rows = np.concatenate([c * max(counts) + np.arange(n) for c, n in enumerate(counts)])
+    starts = (np.cumsum(counts) - counts).astype(np.int32)
+    names = tuple(f"class{c}" for c in range(len(counts)))
+    return coded._replace(
+        images=coded.images[rows], starts=starts, counts=np.int32(counts), names=names, **fields
+    )
+
+
+def test_classes_with_too_few_images_are_not_drawn_and_said_once(caplog):
+    counts = [3, 9, 4, 2, 6, 5]
+    images = ImageDistribution({"test": unequal(counts)})
+    with caplog.at_level("INFO"):
+        episodes = [images.sample("test", seed(i), 3, 3, 1) for i in range(60)]
+    shown = [decode(e.support_x) + decode(e.query_x) for e in episodes]
+    assert all(len(set(pairs)) == 12 for pairs in shown)
+    assert {c for pairs in shown for c, _ in pairs} == {1, 2, 4, 5}
+    for c in (1, 2, 4, 5):  # each image of them, and no other class's
+        assert {e for pairs in shown for d, e in pairs if d == c} == set(range(counts[c]))
+    (said,) = [record.message for record in caplog.records]
+    assert said == "test episodes of 4 images a class leave out class0 (3), class3 (2)"
+
+
+def test_images_of_a_class_are_equally_likely_whatever_the_size_of_others():
+    images = ImageDistribution({"test": unequal([2, 6, 12, 6])})
+    draw = tf.function(lambda s: images.sample("test", s, 3, 2, 2))
+    shown = [pair for i in range(300) for pair in decode(draw(seed(i)).query_x)]
+    for c, count in ((1, 6), (2, 12)):
+        assert chi_square(np.bincount([e for d, e in shown if d == c], minlength=count)) < 2.7
+
+
+def test_an_alphabet_needs_enough_classes_with_enough_images():
+    alphabet = np.array([0, 0, 0, 1, 1, 1], np.int32)
+    chosen = unequal([4, 4, 2, 4, 4, 4], alphabet=alphabet)
+    images = ImageDistribution({"test": chosen}, within_alphabet=True)
+    for index in range(20):
+        assert {c for c, _ in decode(images.sample("test", seed(index), 3, 2, 1).query_x)} == {
+            3,
+            4,
+            5,
+        }
+
+
+def test_images_of_any_shape_come_as_they_are():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 7, 3), np.uint8)
+    images = ImageDistribution({"test": stacked(pixels, np.zeros(3, np.int32))})
+    episode = images.sample("test", seed(0), 3, 3, 1)
+    assert episode.support_x.shape == (9, 5, 7, 3)
+    drawn = np.concatenate([episode.support_x, episode.query_x])
+    expected = {image.tobytes() for image in pixels.reshape(12, 5, 7, 3)}
+    assert {np.rint(image * 255).astype(np.uint8).tobytes() for image in drawn} == expected
+
+
+def test_splits_share_one_array_in_memory():
+    chosen = coded_images(6, 2)
+    parts = {"train": chosen.select(np.array([0, 2, 4])), "test": chosen.select(np.array([5, 3]))}
+    images = ImageDistribution(parts)
+    assert images.pixels["train"] is images.pixels["test"]
+    assert {c for c, _ in decode(images.sample("test", seed(0), 2, 1, 1).query_x)} == {3, 5}
+
+
 def test_rotated_classes_are_classes_of_their_own_beside_the_upright_ones():
     chosen = coded_images(3, 2, alphabets=2)
     turned = rotated(chosen)

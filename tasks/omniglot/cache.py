@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tasks import cache
 from tasks.files import read_sealed, write_sealed
-from tasks.omniglot.characters import SIDE, Characters
+from tasks.images import SIDE
+from tasks.omniglot.characters import Characters
 from tasks.omniglot.source import VERSION, decode
 
 CACHE_FORMAT = 1  # raise it when `Characters` or the resizing changes

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.image_set import ImageSet, stacked
+from tasks.images import SIDE
 from tasks.seeding import numpy_generator
 
-SIDE = 28  # pixels a side, as in the paper
 CLASSES, DRAWERS = 1623, 20
 SIZES = {"paper": (1200, 423), "background": (964, 659), "small1": (136, 659), "small2": (156, 659)}
 

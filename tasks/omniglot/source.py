@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tasks.checks import ConfigError, require
-from tasks.omniglot.characters import SIDE, Characters, ordered
+from tasks.images import SIDE
+from tasks.omniglot.characters import Characters, ordered
 
 VERSION = "3.0.0"  # of the TFDS data set
 SOURCE_SIDE = 105  # pixels a side in the data set

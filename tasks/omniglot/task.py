@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from tasks.base import Size
 from tasks.checks import require
 from tasks.image_set import ImageSet
-from tasks.images import ImageTask
+from tasks.images import CharacterTask
 from tasks.omniglot.cache import load
 from tasks.omniglot.characters import DRAWERS, SIZES, split_classes
 from tasks.omniglot.source import PREPARED, dataset_dir
 
 
 @dataclass(frozen=True, kw_only=True)
-class Omniglot(ImageTask):
+class Omniglot(CharacterTask):
     """Settings of conf/task/omniglot.yaml."""
 
     split: str
@@ -31,7 +31,7 @@ class Omniglot(ImageTask):
             holds = (dataset_dir(self.data_dir) / "dataset_info.json").is_file()
             require(holds, "task.data_dir", self.data_dir, f"{PREPARED}, or null")
 
-    def image_sets(self) -> dict[str, ImageSet]:
+    def drawings(self) -> dict[str, ImageSet]:
         characters = load(self.data_dir, self.cache_dir)
         train, test = split_classes(self.split, self.split_seed, characters)
         return {"train": characters.select(train), "test": characters.select(test)}
