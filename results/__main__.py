@@ -57,63 +57,83 @@ def build_parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("directories", metavar="DIR", nargs="+", help="directories (or record.json files) to read")
-    add(
+    parser.add_argument(
+        "directories", metavar="DIR", nargs="+", help="directories (or record.json files) to read"
+    )
+    add_table_options(parser)
+    add_output_options(parser)
+    return parser
+
+
+def add_table_options(parser: Parser) -> None:
+    """What to show, of which records."""
+    parser.add_argument(
         "--rows",
         metavar="KEYS",
         type=keys_of,
         help="keys of the rows, joined by commas "
         "(default: method and what varies); a key that varies inside a cell is added",
     )
-    add(
+    parser.add_argument(
         "--columns",
         metavar="KEYS",
         type=keys_of,
         help="keys of the columns, joined by commas (default: ways,shots,transductive)",
     )
-    add(
+    parser.add_argument(
         "--where",
         metavar="KEY=VALUE",
         action="append",
         default=[],
         help="use only records with this value; KEY=A,B allows several; may be repeated",
     )
-    add(
+    parser.add_argument(
         "--published",
         action="store_true",
         help="compare with the published numbers: difference, verdict, and how budgets differ",
     )
-    instead = parser.add_mutually_exclusive_group().add_argument
-    instead(
+    add_other_tables(parser)
+
+
+def add_other_tables(parser: Parser) -> None:
+    """What to print instead of the accuracies, one at a time."""
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--compare",
         metavar=("A", "B"),
         nargs=2,
         help="print A minus B on the same episodes instead; A and B are methods, or conditions "
         "such as meta_iterations=1000 (several joined by ';')",
     )
-    instead(
+    instead.add_argument(
         "--findings",
         action="store_true",
         help="print instead which of the paper's qualitative findings hold in these records, with "
         "the differences and intervals that decide it",
     )
-    add(
+
+
+def add_output_options(parser: Parser) -> None:
+    """How to show it, and where."""
+    parser.add_argument(
         "--format",
         choices=formats.STYLES,
         default="text",
         help="text, markdown or latex (booktabs) to read; csv or parquet for numbers, a line a "
         "cell (default: text)",
     )
-    add(
+    parser.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
         help="write the table here instead of printing it; parquet needs it",
     )
-    add("--figures", metavar="DIR", type=Path, help="write every figure as SVG, PDF and PNG")
-    add("--report", metavar="FILE", type=Path, help="write one self-contained HTML page")
-    return parser
+    parser.add_argument(
+        "--figures", metavar="DIR", type=Path, help="write every figure as SVG, PDF and PNG"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write one self-contained HTML page"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from results.grouping import rows_where, show_value
+from results.grouping import rows_where
+from results.labels import show_value
 
 MARGIN = 0.02
 """Accuracy that a method may lose and still count as unharmed."""

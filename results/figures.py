@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from results import schema
-from results.grouping import baselines_last, row_keys, show_value, summarise
-from results.labels import combination, counted, row_label, tail_names
+from results.grouping import baselines_last, row_keys, summarise
+from results.labels import combination, counted, row_label, show_value, tail_names
 from results.plotting import PALETTE, Axes, Figure, Rectangle, mpl
 
 MARKERS = "os^Dv<>"
@@ -23,6 +23,7 @@ KINDS = ("last", "sum", "mean")
 RIGHT, WRONG = "#0072B2", "#D55E00"
 FORMATS = ("svg", "pdf", "png")
 MOST_CURVES = 14
+WITHIN_A_RUN = ("iteration", "steps")
 QUERY_PITCH = 1.35  # from query to query on an episode's sheet, in images: room for the text below
 
 
@@ -84,12 +85,18 @@ def over_grid(
 
 
 def curves_over(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
-    """One line with its band for each configuration; level lines where `x` is missing."""
+    """One line with its band for each configuration; level lines where `x` is missing.
+
+    Along iterations and steps a line is one configuration, not the ends of several. In a sweep a
+    setting may be tied to the swept one; the axis names it.
+    """
     ax = ax or new_axes()
     frame = with_tails(frame)
     usual = ("method", "ways", "shots", "transductive")
     lines = [key for key in usual if key in frame and key != x]
-    lines = telling(frame, [*lines, *row_keys(frame, [x, *lines])])
+    apart = row_keys(frame.drop(columns=x), lines)
+    tied = [] if x in WITHIN_A_RUN else [k for k in apart if k not in row_keys(frame, [x, *lines])]
+    lines = telling(frame, [*lines, *(key for key in apart if key not in tied)])
     cells = summarise(frame, [x, *lines])
     groups = list(cells.groupby(lines, dropna=False)) if lines else [((), cells)]
     if "method" in lines:
@@ -101,7 +108,8 @@ def curves_over(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Ax
         ax.set_title(f"the first {MOST_CURVES} of {len(groups)} curves; --where chooses", size=9)
     if x != "iteration":
         swept_axis(ax, sorted(frame[x].dropna().astype(float).unique()))
-    ax.set(xlabel=x_name, ylabel=score_name(cells))
+    with_it = f"\n(and with it {', '.join(map(axis_name, tied))})" if tied else ""
+    ax.set(xlabel=x_name + with_it, ylabel=score_name(cells))
     if scale_of(cells) == 100:  # an interval over two seeds can be wider than all accuracies
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -1), min(high, 101))
@@ -179,7 +187,10 @@ def draw_curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str,
 def legend_below(ax: Axes) -> None:
     longest = max(map(len, ax.get_legend_handles_labels()[1]))
     ax.legend(
-        fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2 if longest < 30 else 1
+        fontsize=9,
+        loc="upper left",
+        bbox_to_anchor=(0, -0.25 if "\n" in ax.get_xlabel() else -0.17),
+        ncols=2 if longest < 30 else 1,
     )
 
 

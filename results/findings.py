@@ -17,8 +17,8 @@ import pandas as pd
 from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
 from results.comparison import common_episodes
-from results.grouping import row_keys, rows_where, show_value
-from results.labels import counted, row_label, tail_names
+from results.grouping import row_keys, rows_where
+from results.labels import counted, row_label, show_value, tail_names
 
 Verdict = Literal["held", "not held", "undecided", "no records"]
 
@@ -164,9 +164,12 @@ def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> li
     """The difference over the seeds of both sides, for each value of what else varies."""
     first, second = (rows_where(frame, side.where) for side in (claim.first, claim.second))
     on = [key for key in (*PAIRED, *same) if key in frame]
-    rest = list(dict.fromkeys(row_keys(first, on) + row_keys(second, on)))
-    kept = [*on, *rest, "run", "scores", "value", "ci95", "episodes"]
-    pairs = first[kept].merge(second[kept], on=[*on, *rest], suffixes=("_first", "_second"))
+    varying = dict.fromkeys(row_keys(first, on) + row_keys(second, on))
+    rest = [key for key in varying if key != "episodes"]
+    keys = [*on, *rest]
+    pairs = longest(first, keys).merge(
+        longest(second, keys), on=keys, suffixes=("_first", "_second")
+    )
     if pairs.empty:
         return []
     apart = [key for key in (*same, *rest) if pairs[key].nunique(dropna=False) > 1]
@@ -175,6 +178,12 @@ def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> li
         Difference(claim, row_label(dict(zip(apart, values, strict=True))), *estimate_of(group))
         for values, group in groups
     ]
+
+
+def longest(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Of evaluations that agree in `keys` the one of most episodes; the others are its start."""
+    kept = [*keys, "run", "scores", "value", "ci95", "episodes"]
+    return frame[kept].sort_values("episodes").drop_duplicates(list(keys), keep="last")
 
 
 def estimate_of(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:

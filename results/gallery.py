@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from results import figures, predictions, reading, records, schema
-from results.grouping import row_keys, show_value
-from results.labels import column_label, counted, method_name
+from results.grouping import row_keys
+from results.labels import column_label, counted, method_name, show_value
 from results.plotting import Axes
 
 MOST_BARS = 24

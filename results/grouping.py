@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results import records, schema, statistics
+from results.labels import method_name, show_value
 
 ALIASES = {
     "algorithm": "method",
@@ -84,14 +85,21 @@ def narrow(found: records.Records, conditions: Iterable[str]) -> records.Records
 
 
 def matching(known: Sequence[str], wanted: str, column: str) -> list[str]:
-    """The known values that a user's 'a,b' means."""
+    """The known values that a user's 'a,b' means; a method may be spelled as in the tables."""
     meant = []
     for choice in [wanted] if wanted in known else wanted.split(","):
-        found = [value for value in known if value == choice.strip() or same_number(value, choice)]
+        found = [value for value in known if is_meant(value, choice.strip(), column)]
         if not found:
             raise BadOption(f"no record has {column} = {choice!r}; it takes {', '.join(known)}")
         meant += found
     return meant
+
+
+def is_meant(value: str, choice: str, column: str) -> bool:
+    """Whether a user's word means a value."""
+    if value == choice or same_number(value, choice):
+        return True
+    return column == "method" and choice.casefold() in (value, method_name(value).casefold())
 
 
 def same_number(text: str, other: str) -> bool:
@@ -177,12 +185,3 @@ def baselines_last(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         .sort_values(["_last", *keys], ignore_index=True)
         .drop(columns="_last")
     )
-
-
-def show_value(value: Any) -> str:
-    """A key's value as a user would write it on the command line; '-' where there is none."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "-"
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)

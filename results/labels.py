@@ -4,9 +4,8 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-
-from results.grouping import show_value
 
 METHOD_NAMES = {
     "reptile": "Reptile",
@@ -16,6 +15,15 @@ METHOD_NAMES = {
     "scratch": "from scratch (no meta-learning)",
     "nearest_neighbour": "nearest neighbour (pixels)",
 }
+
+
+def show_value(value: Any) -> str:
+    """A key's value as a user would write it on the command line; '-' where there is none."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def method_name(method: Any) -> str:
@@ -80,6 +88,18 @@ def column_label(values: Mapping[Hashable, Any]) -> str:
         else:
             words.append(f"{str(key).rpartition('.')[2]} {show_value(value)}")
     return " ".join(words) or "all"
+
+
+def protocol_labels(lines: pd.DataFrame) -> list[str]:
+    """`column_label` of ways, shots and transduction of each line.
+
+    What is normalised together matters to a squared error only where it varies.
+    """
+    protocol = lines[["ways", "shots", "transductive"]].copy()
+    errors = lines["metric"].eq("mse")
+    if protocol.loc[errors, "transductive"].nunique() < 2:
+        protocol.loc[errors, "transductive"] = False
+    return [column_label(line) for line in protocol.to_dict("records")]
 
 
 def row_label(values: Mapping[str, Any]) -> str:

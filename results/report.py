@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results import comparison, figures, gallery, labels, plotting, records, tables
-from results.grouping import show_value
+from results.labels import show_value
 
 MOST_RUNS = 200
 """Runs that the page lists one by one."""

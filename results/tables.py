@@ -18,13 +18,20 @@ from results.grouping import (
     baselines_last,
     resolve_key,
     row_keys,
-    show_value,
     summarise,
     varying_keys,
 )
-from results.labels import column_label, counted, method_name, short_key
+from results.labels import (
+    column_label,
+    counted,
+    method_name,
+    protocol_labels,
+    short_key,
+    show_value,
+)
 
 DEFAULT_COLUMNS = ("ways", "shots", "transductive")
+PAIRED = ("first", "second", "difference", "ci95", "interval_over", "seeds", "episodes", "metric")
 NO_COUNTERPART = (
     "No cell has a published counterpart (Omniglot, the paper's split and network, test classes)."
 )
@@ -93,7 +100,8 @@ def one_table(
 ) -> Table:
     across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
     down = [resolve_key(key, frame) for key in (["method"] if rows is None else rows)]
-    across = [key for key in dict.fromkeys(across) if key not in down]
+    said = [key for key in dict.fromkeys(across) if key not in down]
+    across = [key for key in said if columns is not None or is_telling(key, frame)]
     if "seed" in [*across, *down]:
         needed = row_keys(frame, [*across, *down])
     elif rows is None:
@@ -111,6 +119,12 @@ def one_table(
     caption += following(frame, [*across, *down])
     comparison = compare_with_published(frame, [*down, *across]) if published else None
     return Table(cells, down, across, header_of(frame), caption, comparison)
+
+
+def is_telling(key: str, frame: pd.DataFrame) -> bool:
+    """Whether a default column says something: transduction says nothing about a regression."""
+    in_regression = key == "transductive" and frame["metric"].eq("mse").all()
+    return not in_regression or frame[key].nunique() > 1
 
 
 # --- what is said around a table -----------------------------------------------------------------
@@ -262,9 +276,7 @@ def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataF
         {
             "method": as_printed("method", comparison["method"]),
             **{short_key(key, rows): as_printed(key, comparison[key]) for key in extra},
-            "protocol": [
-                column_label(line) for line in comparison[list(DEFAULT_COLUMNS)].to_dict("records")
-            ],
+            "protocol": protocol_labels(comparison),
             "ours": [
                 f"{m:.2f} ± {w:.2f} ({counted(n, 'seed')})"
                 for m, w, n in zip(
@@ -306,44 +318,32 @@ def comparison_caption(comparison: pd.DataFrame) -> list[str]:
 
 def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The paired comparison as printed."""
-    numbers = [
-        "first",
-        "second",
-        "difference",
-        "ci95",
-        "interval_over",
-        "seeds",
-        "episodes",
-        "metric",
-        *DEFAULT_COLUMNS,
-    ]
     extra = [
-        key for key in table.columns if key not in numbers and table[key].nunique(dropna=False) > 1
+        key
+        for key in table.columns
+        if key not in (*PAIRED, *DEFAULT_COLUMNS) and table[key].nunique(dropna=False) > 1
     ]
-    accuracy = table["metric"] == "accuracy"
     shown = {
         key: [
-            f"{100 * v:{sign}.2f}" if percent else f"{v:{sign}.4f}"
-            for v, percent in zip(table[key], accuracy, strict=True)
+            f"{100 * v:{sign}.2f}" if metric == "accuracy" else f"{v:{sign}.4f}"
+            for v, metric in zip(table[key], table["metric"], strict=True)
         ]
         for key, sign in [("first", ""), ("second", ""), ("difference", "+"), ("ci95", "")]
     }
+    over = zip(table["interval_over"], table["seeds"], table["episodes"], strict=True)
     return pd.DataFrame(
         {
-            "protocol": [
-                column_label(line) for line in table[list(DEFAULT_COLUMNS)].to_dict("records")
-            ],
+            "protocol": protocol_labels(table),
             **{short_key(key, extra): as_printed(key, table[key]) for key in extra},
             names[0]: shown["first"],
             names[1]: shown["second"],
             "difference": [
-                f"{d} ± {w}" for d, w in zip(shown["difference"], shown["ci95"], strict=True)
+                f"{d} ± {w}".replace("nan", "-")
+                for d, w in zip(shown["difference"], shown["ci95"], strict=True)
             ],
             "± over": [
-                f"{e} episodes" if over == "episodes" else f"{n} seeds of {e} episodes"
-                for over, n, e in zip(
-                    table["interval_over"], table["seeds"], table["episodes"], strict=True
-                )
+                f"{e} episodes" if kind == "episodes" else f"{n} seeds of {e} episodes"
+                for kind, n, e in over
             ],
         }
     )

@@ -165,6 +165,8 @@ def test_an_overlap_sweep_is_a_line_for_each_method_tail_and_way_to_draw(tmp_pat
         for method in ("FOMAML, separate tail", "FOMAML, shared tail", "Reptile")
         for drawn in ("cycling", "replacement")
     ]
+    tied = "\n(and with it train shots)" if key == "inner_batch" else ""
+    assert ax.get_xlabel() == key.replace("_", " ") + tied
     for drawn in ax.get_lines():
         assert drawn.get_xdata() == pytest.approx(values)
         assert (drawn.get_linestyle() == "--") == ("replacement" in drawn.get_label())
@@ -397,6 +399,26 @@ def test_several_queries_leave_room_for_what_stands_below_them():
         below = [t.get_window_extent() for t in ax.texts if "✓" in t.get_text()]
     assert len(below) == 3
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(below))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"algorithm.meta_iterations": 800}, "meta_iterations"), ({"split": "train"}, "split")],
+)
+def test_no_curve_joins_what_different_runs_measured(tmp_path, changed, told):
+    """Points at other iterations, of another budget or of other classes, are another curve."""
+    points = fake.record()["learning_curve"]
+    fake.write(tmp_path / "a", fake.record())
+    settings = {key: value for key, value in changed.items() if "." in key}
+    protocol = {key: value for key, value in changed.items() if "." not in key}
+    later = [{**point, "iteration": point["iteration"] + 700, **protocol} for point in points]
+    fake.write(tmp_path / "b", fake.record({**settings, "seed": 1}, learning_curve=later))
+    ax = figures.learning_curves(records.read_records([tmp_path]).curves)
+    assert [list(drawn.get_xdata()) for drawn in ax.get_lines()] in (
+        [[100, 200, 400], [800, 900, 1100]],
+        [[800, 900, 1100], [100, 200, 400]],
+    )
+    assert all(told in label for label in ax.get_legend_handles_labels()[1])
 
 
 STRANGE = "figure.facecolor: black\nfont.size: 31\nlines.linewidth: 9\nsvg.fonttype: none\n"

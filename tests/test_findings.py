@@ -30,12 +30,22 @@ SEPARATE = {"algorithm.name": "fomaml", "algorithm.tail_shots": 5}
 REPTILE = {"algorithm.name": "reptile", "algorithm.tail_shots": 0}
 
 
-def write(directory, accuracy, overrides, *, scores=True, scratch=None, own_noise=0.0, curve=()):
+def write(
+    directory,
+    accuracy,
+    overrides,
+    *,
+    scores=True,
+    scratch=None,
+    own_noise=0.0,
+    curve=(),
+    episodes=EPISODES,
+):
     """A run of the kind that sections 6.2 and 6.3 evaluate: 5-way 5-shot, plain SGD."""
     number = len(list(directory.iterdir())) if directory.exists() else 0
     private = np.random.default_rng(number + 1).normal(0, own_noise, EPISODES)
     values = {"": accuracy + NOISE + private - private.mean()}
-    rows = [fake.evaluation(5, False, accuracy, ci95=0.01, steps=5, episodes=EPISODES)]
+    rows = [fake.evaluation(5, False, accuracy, ci95=0.01, steps=5, episodes=episodes)]
     baselines = []
     if scratch is not None:
         baselines = [{**rows[0], "method": "scratch", "accuracy": scratch, "scores": "scratch"}]
@@ -53,7 +63,7 @@ def write(directory, accuracy, overrides, *, scores=True, scratch=None, own_nois
         **overrides,
     }
     document = fake.record(settings, evaluations=rows, baselines=baselines, learning_curve=points)
-    arrays = {keys[name]: array for name, array in values.items()} if scores else None
+    arrays = {keys[name]: array[:episodes] for name, array in values.items()} if scores else None
     fake.write(directory / str(number), document, arrays)
 
 
@@ -164,6 +174,15 @@ def test_seeds_that_only_one_side_has_are_not_compared(tmp_path):
     write(tmp_path, 0.7, {"algorithm.name": "g2", "seed": 0})
     write(tmp_path, 0.5, {"algorithm.name": "g1+g2", "seed": 1})
     assert verdict(tmp_path, "g2 beats g1+g2") == "no records"
+
+
+def test_the_same_run_with_more_episodes_counts_once(tmp_path):
+    """A longer evaluation of the same networks begins with the episodes of a shorter one."""
+    for episodes in (EPISODES, EPISODES // 2):
+        for name, accuracy in [("g2", 0.7), ("g1+g2", 0.6)]:
+            write(tmp_path, accuracy, {"algorithm.name": name}, episodes=episodes)
+    (difference,) = judged(tmp_path, "g2 beats g1+g2").differences
+    assert difference.estimate.seeds == 1 and difference.estimate.episodes == EPISODES
 
 
 def test_missing_runs_leave_a_finding_undecided_and_are_named(tmp_path):

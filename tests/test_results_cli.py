@@ -11,6 +11,7 @@ import pytest
 from results.__main__ import main
 from results.summary import write_summary
 from tests import fake_records as fake
+from tests.command import PROJECT
 
 
 @pytest.fixture
@@ -192,6 +193,18 @@ def test_findings_without_records_are_an_error(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == f"no finding has its records in {tmp_path}\n"
+
+
+def test_a_method_may_be_spelled_as_in_the_table(runs, capsys):
+    assert main([str(runs), "--where", "method=Reptile,Nearest Neighbour (pixels)"]) == 0
+    assert "Reptile" in capsys.readouterr().out
+    assert main([str(runs), "--where", "method=from scratch (no meta-learning)"]) == 0
+    assert "Reptile" not in capsys.readouterr().out
+
+
+def test_findings_over_all_committed_records(capsys):
+    assert main([str(PROJECT / "results" / "published"), "--findings"]) == 0
+    assert "held" in capsys.readouterr().out
 
 
 def test_a_directory_without_records_is_named_and_the_rest_goes_on(runs, tmp_path, capsys):

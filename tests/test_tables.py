@@ -214,6 +214,12 @@ def test_squared_errors_are_not_percent(tmp_path):
     assert table.comparison is not None and table.comparison.empty
 
 
+def test_a_regression_is_not_headed_transductive(tmp_path):
+    row = fake.evaluation(10, True, 0.132, ci95=0.012, metric="mse", ways=1, steps=32)
+    fake.write(tmp_path, fake.record(evaluations=[row], baselines=[]))
+    assert list(tables.layout(table_of(tmp_path)).columns) == ["method", "10-shot"]
+
+
 def test_accuracy_and_squared_error_are_two_tables(tmp_path):
     sine = fake.evaluation(10, False, 0.2, metric="mse", ways=1)
     fake.write(tmp_path / "a", fake.record())
@@ -517,6 +523,8 @@ def test_a_paired_squared_error_keeps_its_digits(tmp_path):
     table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     shown = tables.paired_layout(table.assign(metric="mse"), ["fomaml", "reptile"])
     assert shown["difference"].tolist() == ["+0.0123 ± 0.0000"]
+    text = tables.render_paired(table.assign(metric="mse"), ["fomaml", "reptile"], "text")
+    assert "(squared error as it is)" in text and "percent" not in text
 
 
 def test_other_episodes_are_not_paired(tmp_path):
