@@ -5,6 +5,7 @@ what was measured (`evaluations`, `curves`), what ran (`runs`) and what could no
 (`problems`). Nothing is dropped without a line that says so.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -57,9 +58,9 @@ class Records:
             version (the project's, as far as results may depend on it), data.test, data.train
             (hashes of the images) and the flattened configuration (`algorithm.meta_iterations`).
             Settings that a baseline does not depend on are missing in its rows.
-        runs: one row a record: run, status (STATUSES, or 'damaged'), reason, command, experiment,
-            fingerprint, started, finished, seed, method, `environment.*`, `timing.*`, and the
-            configuration.
+        runs: one row a record: run, status (STATUSES, or 'damaged'), reason, command, overrides
+            (a line each), experiment, fingerprint, started, finished, seed, method,
+            `environment.*`, `timing.*`, and the configuration.
         curves: one row a point of a learning curve: CURVE_COLUMNS, status, method, seed and the
             configuration.
         problems: one line for each file or directory that could not be used in full.
@@ -71,6 +72,16 @@ class Records:
     curves: pd.DataFrame
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def swept(self) -> list[str]:
+        """Settings that the runs' commands give different values."""
+        values: dict[str, set[str]] = {}
+        commands: Any = self.runs["overrides"].dropna().unique() if "overrides" in self.runs else []
+        for word in itertools.chain(*(command.split("\n") for command in commands)):
+            key, _, value = word.lstrip("+").partition("=")
+            values.setdefault(key, set()).add(value)
+        return [key for key, several in values.items() if "." in key and len(several) > 1]
 
     @property
     def completed(self) -> pd.DataFrame:
@@ -212,6 +223,7 @@ def run_row(document: dict[str, Any], directory: str) -> dict[str, Any]:
         "run": directory,
         "method": document["config"]["algorithm"]["name"],
         "seed": config.get("seed"),
+        "overrides": "\n".join(map(str, document.get("overrides") or ())),
         **{key: document.get(key) for key in told},
         "version": version(environment.get("project")),
         **{

@@ -116,7 +116,7 @@ RECORD_FIELDS = {
         for key in ("reason", "command", "experiment", "fingerprint", "started", "finished", "seal")
     },
     **{key: Field(dict) for key in ("data", "timing", "environment", "digests")},
-    **{key: Field(list) for key in ("evaluations", "baselines", "learning_curve")},
+    **{key: Field(list) for key in ("overrides", "evaluations", "baselines", "learning_curve")},
 }
 
 SCORE_FIELDS = {

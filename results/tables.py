@@ -92,12 +92,22 @@ def accuracy_tables(
     by_metric = {
         metric: found.completed[found.completed["metric"] == metric] for metric in schema.METRICS
     }
-    return [one_table(part, rows, columns, published) for part in by_metric.values() if len(part)]
+    return [
+        one_table(part, rows, columns, published, found.swept)
+        for part in by_metric.values()
+        if len(part)
+    ]
 
 
 def one_table(
-    frame: pd.DataFrame, rows: Sequence[str] | None, columns: Sequence[str] | None, published: bool
+    frame: pd.DataFrame,
+    rows: Sequence[str] | None,
+    columns: Sequence[str] | None,
+    published: bool,
+    swept: Sequence[str],
 ) -> Table:
+    """The table of one metric; settings that were `swept` stand in its rows unless these are given,
+    also where they follow from each other, as in a random search."""
     across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
     down = [resolve_key(key, frame) for key in (["method"] if rows is None else rows)]
     said = [key for key in dict.fromkeys(across) if key not in down]
@@ -109,6 +119,7 @@ def one_table(
         trained = frame[~frame["method"].isin(schema.BASELINES)]
         needed = [key for key in row_keys(trained, across) if key != "method"]
         needed += row_keys(frame, [*across, *down, *needed])
+        needed += [key for key in swept if key in trained and trained[key].nunique() > 1]
     else:
         needed = row_keys(frame, [*across, *down])
     down = list(dict.fromkeys([*down, *needed]))

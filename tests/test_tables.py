@@ -184,6 +184,19 @@ def test_a_key_that_would_be_averaged_away_is_added_to_the_rows(tmp_path):
     )
 
 
+def test_all_settings_of_a_random_search_are_shown(tmp_path):
+    """Each trial has its own rate and step, so that either follows from the other."""
+    for number, (rate, step) in enumerate([(0.01, 0.5), (0.002, 0.3), (0.004, 0.9)]):
+        settings = {"algorithm.inner_learning_rate": rate, "algorithm.outer_step": step}
+        fake.write(tmp_path / str(number), fake.record({**settings, "seed": number}))
+    shown = tables.layout(table_of(tmp_path))
+    assert shown[["inner_learning_rate", "outer_step"]].head(3).to_numpy().tolist() == [
+        ["0.002", "0.3"],
+        ["0.004", "0.9"],
+        ["0.01", "0.5"],
+    ]
+
+
 def test_seeds_can_be_rows(tmp_path):
     fake.sweep(tmp_path, meta_iterations=[1000])
     table = table_of(tmp_path, rows=["seed", "method"])
