@@ -180,6 +180,12 @@ class FirstOrder(Algorithm):
                 "algorithm.replacement=true, since a batch is drawn from the other examples",
             )
 
+    def inner_loop(self, network: "Network", metric: str) -> "InnerLoop":
+        """As `Algorithm.inner_loop`. Raises ConfigError for a network that it could not learn."""
+        rule = "adapted as a whole by the inner loop: nothing else moves its parameters"
+        require(network.adapted is None, "model", network.model.name, rule)
+        return super().inner_loop(network, metric)
+
     def weights(self) -> list[float]:
         """One weight an inner step."""
         k = self.inner_steps
@@ -231,13 +237,15 @@ def runs_of_equal(weights: list[float]) -> list[tuple[int, int, float]]:
 
 @dataclass(frozen=True, kw_only=True)
 class MAML(Algorithm):
-    """Second-order MAML: the gradient of the query loss through the unrolled inner loop.
+    """MAML: the gradient of the query loss through the unrolled inner loop.
 
     Finn, Abbeel and Levine 2017, algorithm 1; `train_queries_per_class` examples a class, disjoint
-    from the support set, measure the adapted parameters.
+    from the support set, measure the adapted parameters. `first_order` treats the inner steps'
+    gradients as constants: the outer gradient is the query loss's own, at the adapted parameters.
     """
 
     train_queries_per_class: int
+    first_order: bool = False
 
     @property
     def train_queries(self) -> int:
@@ -265,6 +273,8 @@ class MAML(Algorithm):
             params = learner.params
             for rows in tf.unstack(order):
                 x, y = (tf.gather(part, rows) for part in (episode.support_x, episode.support_y))
-                params = sgd_update(params, inner.gradient(params, x, y), self.inner_learning_rate)
+                slope = inner.gradient(params, x, y)
+                slope = tf.stop_gradient(slope) if self.first_order else slope
+                params = sgd_update(params, slope, self.inner_learning_rate)
             loss = inner.loss(params, episode.query_x, episode.query_y)
         return -tape.gradient(loss, learner.params), learner

@@ -49,11 +49,12 @@ class InnerLoop:
         return self.reduce(tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs))
 
     def gradient(self, params: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """[P] gradient of `loss`."""
+        """[P] gradient of `loss`, zero for the parameters that are not adapted."""
         with tf.GradientTape() as tape:
             tape.watch(params)
             loss = self.loss(params, x, y)
-        return tape.gradient(loss, params)
+        slope = tape.gradient(loss, params)
+        return slope if self.network.adapted is None else slope * self.network.adapted
 
     def step(self, learner: Learner, x: tf.Tensor, y: tf.Tensor) -> Learner:
         """One optimiser step on one mini-batch."""

@@ -31,6 +31,30 @@ class BatchStatisticsNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("reptile_benchmark")
+class ShiftNormalization(keras.layers.Layer):
+    """Batch normalisation by the batch at hand with a learnt shift, but no scale.
+
+    adapted: whether the inner loop adapts the shift (`Network.adapted`).
+    """
+
+    def __init__(self, adapted: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.adapted = adapted
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"adapted": self.adapted}
+
+    def build(self, input_shape: Any) -> None:
+        self.beta = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="beta")
+        self.beta.adapted = self.adapted
+
+    def call(self, inputs: Any) -> Any:
+        """[batch, height, width, channels] float32, normalised over all axes but the last."""
+        mean, variance = tf.nn.moments(inputs, [0, 1, 2])
+        return tf.nn.batch_normalization(inputs, mean, variance, self.beta, None, EPSILON)
+
+
+@keras.saving.register_keras_serializable("reptile_benchmark")
 class FirstBlock(keras.layers.Layer):
     """Convolution 3x3 (stride 2, same, no bias), batch normalisation and ReLU of images.
 

@@ -61,6 +61,40 @@ class Conv(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MAMLConv(Model):
+    """MAML's Omniglot network (Finn et al. 2017, after their released code).
+
+    As `Conv`, but for: images as ink 1 on paper 0; normalisation with a shift and no scale, the
+    shift meta-learned but, without `adapt_shift`, not adapted; the mean of the last map over space;
+    a dense layer that starts from N(0, 1).
+    """
+
+    layers: int
+    filters: int
+    adapt_shift: bool
+
+    def check(self) -> None:
+        require(1 <= self.layers <= 5, "model.layers", self.layers, "between 1 and 5")
+        require(self.filters >= 1, "model.filters", self.filters, "at least 1")
+
+    def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
+        import keras
+
+        from benchmark.layers import ShiftNormalization
+
+        stack: list[Any] = [keras.Input(input_shape), keras.layers.Rescaling(-1.0, offset=1.0)]
+        for _ in range(self.layers):
+            stack += [
+                keras.layers.Conv2D(self.filters, 3, strides=2, padding="same", use_bias=False),
+                ShiftNormalization(self.adapt_shift),
+                keras.layers.ReLU(),
+            ]
+        start = keras.initializers.RandomNormal(stddev=1.0)
+        classify = keras.layers.Dense(outputs, kernel_initializer=start)
+        return keras.Sequential([*stack, keras.layers.GlobalAveragePooling2D(), classify])
+
+
+@dataclass(frozen=True, kw_only=True)
 class MLP(Model):
     """Dense layers; 64-64 with ReLU is the tutorial's network, with tanh the sine gist's.
 

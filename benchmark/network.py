@@ -21,7 +21,11 @@ def build_network(model: Model, task: Task, seed: int) -> "Network":
 
 
 class Network:
-    """The function (params [P], x [n, *input_shape]) -> outputs [n, outputs]."""
+    """The function (params [P], x [n, *input_shape]) -> outputs [n, outputs].
+
+    adapted: [P] float32, 1 where the inner loop moves a parameter and 0 where the outer loop alone
+        does; None where it moves all of them. A layer says so by `adapted = False` on its variable.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         if model.non_trainable_variables:
@@ -34,6 +38,7 @@ class Network:
         self.shapes = [tuple(v.shape) for v in model.trainable_variables]
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         self.initial = self.flatten([v.numpy() for v in model.trainable_variables])
+        self.adapted = self.mask([getattr(v, "adapted", True) for v in model.trainable_variables])
 
     def __call__(self, params: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         outputs, _ = self.model.stateless_call(self.unflatten(params), [], x, training=True)
@@ -54,6 +59,12 @@ class Network:
             return parts, lambda *slopes: tf.concat([tf.reshape(s, [-1]) for s in slopes], 0)
 
         return cut(tf.convert_to_tensor(params))
+
+    def mask(self, adapted: list[bool]) -> np.ndarray | None:
+        """`adapted` for each parameter, from whether each variable is."""
+        if all(adapted):
+            return None
+        return np.repeat(np.array(adapted, np.float32), self.sizes)
 
     @staticmethod
     def flatten(variables: list[np.ndarray]) -> np.ndarray:

@@ -19,9 +19,11 @@ FITS = {  # what a choice needs beside it
     "algorithm/fomaml_sine": ["task=sinusoid"],
     "algorithm/joint_sine": ["task=sinusoid"],
     "algorithm/maml": ["task.train_shots=1", "algorithm.meta_batch=2"],
+    "algorithm/maml_first_order": ["task.train_shots=1", "algorithm.meta_batch=2"],
     "algorithm/maml_sine": ["task=sinusoid"],
     "algorithm/reptile_sine": ["task=sinusoid"],
     "evaluation/regression": ["task=sinusoid"],
+    "model/maml_conv": ["model.adapt_shift=true"],
     "model/mlp_sine": ["task=sinusoid"],
 }
 DEFAULTS = [

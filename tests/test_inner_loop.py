@@ -36,6 +36,9 @@ def wide(params, x):
     return hidden @ tf.reshape(weights_2, [SIZES.hidden, -1]) + bias_2
 
 
+wide.adapted = None  # all of its parameters
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "mse"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_loss_and_gradient_agree_with_hand_written_ones(network, metric, reduction):
@@ -114,6 +117,26 @@ def test_adam_takes_the_same_steps_for_a_summed_and_a_mean_loss(network):
         for r in ("sum", "mean")
     )
     np.testing.assert_allclose(summed.params, mean.params, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_parameters_that_are_not_adapted_stay_as_they_are(optimizer):
+    """The others move as if those were constants."""
+    network = cloud_network()
+    adapted = np.ones_like(network.initial)
+    adapted[12:16] = 0  # the first bias
+    network.adapted = adapted
+    start, x, y = learner(network.initial), tf.constant(X), tf.constant(LABELS)
+    after = inner_loop(network, optimizer).adapt(start, x, y, tf.constant(ORDER[:1]))
+    by_hand = reference.mlp_gradient(
+        network.initial.astype(np.float64), X[ORDER[0]], LABELS[ORDER[0]], SIZES, "accuracy", "sum"
+    )
+    moved = after.params - network.initial
+    np.testing.assert_array_equal(moved[12:16], 0)
+    np.testing.assert_array_equal(after.moment[12:16], 0)
+    assert np.abs(by_hand[12:16]).max() > 0.1
+    expected = RATE * by_hand * adapted if optimizer == "sgd" else RATE * np.sign(by_hand * adapted)
+    np.testing.assert_allclose(moved, -expected, atol=1e-4)
 
 
 def test_no_steps_change_nothing(network):

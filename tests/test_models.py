@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from benchmark.layers import FirstBlock
-from benchmark.models import MLP, Conv
+from benchmark.models import MLP, Conv, MAMLConv
 from benchmark.network import Network
 from tasks.checks import ConfigError
 from tests import reference
@@ -47,6 +47,39 @@ def test_the_papers_network_agrees_with_plain_numpy(paper):
     by_hand = reference.conv_network(variables, x)
     np.testing.assert_allclose(paper(params, x), by_hand, atol=1e-4)
     assert np.std(by_hand) > 0.1
+
+
+def test_mamls_network_agrees_with_plain_numpy():
+    """Ink, four blocks with a shift and no scale, the mean of the last map, a dense layer."""
+    network = network_of(settings("task=omniglot", "model=maml_conv"))
+    convolutions = 9 * 64 + 3 * 9 * 64 * 64
+    assert len(network.initial) == convolutions + 4 * 64 + 64 * 5 + 5 == 111_749
+    params, x = scrambled(network), images(7)
+    *blocks, weights, bias = [v.numpy() for v in network.unflatten(params)]
+    maps = 1 - x
+    for kernel, beta in zip(blocks[::2], blocks[1::2], strict=True):
+        normal = reference.batch_norm(reference.convolution(maps, kernel), np.ones_like(beta), beta)
+        maps = np.maximum(normal, 0)
+    by_hand = maps.mean((1, 2)) @ weights + bias
+    np.testing.assert_allclose(network(params, x), by_hand, atol=1e-4)
+    assert np.std(by_hand) > 0.1
+
+
+def test_mamls_network_starts_as_its_authors_and_does_not_adapt_the_shifts():
+    network = network_of(settings("task=omniglot", "model=maml_conv"))
+    *blocks, weights, bias = [v.numpy() for v in network.unflatten(network.initial)]
+    for kernel, beta in zip(blocks[::2], blocks[1::2], strict=True):
+        limit = np.sqrt(6 / (9 * (kernel.shape[2] + 64)))
+        assert 0.98 * limit < np.abs(kernel).max() <= limit
+        assert not beta.any()
+    np.testing.assert_allclose(weights.std(), 1, rtol=0.1)
+    assert not bias.any()
+    parts = network.unflatten(network.adapted)
+    expected = [1, 0] * 4 + [1, 1]
+    assert [part.numpy().min() for part in parts] == expected
+    assert [part.numpy().max() for part in parts] == expected
+    all_of_it = network_of(settings("task=omniglot", "model=maml_conv", "model.adapt_shift=true"))
+    assert all_of_it.adapted is None and network_of(settings()).adapted is None
 
 
 @pytest.mark.parametrize(("side", "channels"), [(6, 1), (5, 3)])
@@ -179,6 +212,10 @@ def test_a_model_with_moving_averages_is_refused():
     [
         (Conv(name="", layers=6, filters=4), r"model\.layers=6: must be between 1 and 5"),
         (Conv(name="", layers=1, filters=0), r"model\.filters=0: must be at least 1"),
+        (
+            MAMLConv(name="", layers=0, filters=4, adapt_shift=False),
+            r"model\.layers=0: must be between 1 and 5",
+        ),
         (
             MLP(name="", hidden=[8, 0], activation="relu", invert=False),
             r"model\.hidden=\[8, 0\]: must be a list",

@@ -220,50 +220,100 @@ def test_an_unknown_outer_optimiser_is_refused(network):
         outer_of(network, chosen)
 
 
+def maml(**changes):
+    """Three steps of 0.2, and an outer step that is the whole displacement."""
+    rates = dict(inner_learning_rate=0.2, outer_step=1.0, outer_step_final=1.0)
+    sizes = TINY | dict(inner_steps=3, train_queries_per_class=2, outer_optimizer=None)
+    return algorithm("maml", **sizes, **rates, **changes)
+
+
+def adapted_by_hand(params, task, reduction, adapted=1.0):
+    """Parameters after the inner steps of `maml`, `adapted` [P] being 1 for those that move."""
+    x, y, order, *_ = task
+    for rows in order:
+        slope = reference.mlp_gradient(params, x[rows], y[rows], SIZES, "accuracy", reduction)
+        params = params - 0.2 * adapted * slope
+    return params
+
+
+def meta_gradient(params, tasks, reduction, adapted=1.0):
+    """[P] finite differences of the mean query loss after adaptation."""
+
+    def objective(phi):
+        losses = []
+        for task in tasks:
+            outputs = reference.mlp(adapted_by_hand(phi, task, reduction, adapted), task[3], SIZES)
+            losses.append(reference.loss(outputs, task[4], "accuracy", reduction))
+        return np.mean(losses)
+
+    return reference.finite_differences(objective, params, h=1e-5)
+
+
+def query_gradient(params, tasks, reduction, adapted=1.0):
+    """[P] mean gradient of the query loss at the adapted parameters."""
+    slopes = [
+        reference.mlp_gradient(
+            adapted_by_hand(params, task, reduction, adapted),
+            *task[3:],
+            SIZES,
+            "accuracy",
+            reduction,
+        )
+        for task in tasks
+    ]
+    return np.mean(slopes, axis=0)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_mamls_displacement_is_the_finite_difference_of_its_meta_objective(
     network, state, reduction
 ):
-    rates = dict(inner_learning_rate=0.2, outer_step=1.0, outer_step_final=1.0)
-    chosen = algorithm(
-        "maml",
-        **TINY | dict(inner_steps=3),
-        **rates,
-        outer_optimizer=None,
-        loss_reduction=reduction,
-        train_queries_per_class=2,
-    )
-    tasks = tasks_of(chosen, queries=2)
-
-    def meta_objective(phi):
-        losses = []
-        for x, y, order, query_x, query_y in tasks:
-            start = reference.State(phi, np.zeros_like(phi), 0)
-            after = reference.adapt(start, x, y, order, SIZES, "sgd", 0.2, reduction=reduction)
-            outputs = reference.mlp(after[-1].params, query_x, SIZES)
-            losses.append(reference.loss(outputs, query_y, "accuracy", reduction))
-        return np.mean(losses)
-
-    params = state.learner.params.numpy()
-    slope = reference.finite_differences(meta_objective, params.astype(np.float64), h=1e-5)
+    chosen = maml(loss_reduction=reduction)
+    tasks, params = tasks_of(chosen, queries=2), state.learner.params.numpy()
+    slope = meta_gradient(params.astype(np.float64), tasks, reduction)
     mine = outer(network, chosen, state)
     scale = np.abs(slope).max()
     np.testing.assert_allclose(params - mine.learner.params, slope, atol=1e-4 * scale)
     np.testing.assert_allclose(mine.learner.moment, state.learner.moment, rtol=1e-6)
-    first_order = np.mean(
-        [
-            reference.mlp_gradient(
-                reference.adapt(
-                    reference.State(params, params, 0), x, y, o, SIZES, "sgd", 0.2,
-                    reduction=reduction,
-                )[-1].params,
-                query_x, query_y, SIZES, "accuracy", reduction,
-            )
-            for x, y, o, query_x, query_y in tasks
-        ],
-        axis=0,
-    )  # fmt: skip
+    first_order = query_gradient(params.astype(np.float64), tasks, reduction)
     assert np.abs(first_order - slope).max() > 0.02 * scale  # the second order is really there
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_first_order_maml_takes_the_query_gradient_where_the_inner_loop_arrived(
+    network, state, reduction
+):
+    chosen = maml(loss_reduction=reduction, first_order=True)
+    tasks, params = tasks_of(chosen, queries=2), state.learner.params.numpy()
+    slope = query_gradient(params.astype(np.float64), tasks, reduction)
+    mine = outer(network, chosen, state)
+    np.testing.assert_allclose(params - mine.learner.params, slope, atol=1e-5)
+    assert np.abs(slope).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("first_order", "gradient"), [(False, meta_gradient), (True, query_gradient)]
+)
+def test_maml_learns_parameters_that_the_inner_loop_does_not_adapt(first_order, gradient):
+    network = cloud_network()
+    network.adapted = np.ones_like(network.initial)
+    network.adapted[12:16] = 0  # the first bias
+    chosen = maml(loss_reduction="mean", first_order=first_order)
+    tasks = tasks_of(chosen, queries=2)
+    slope = gradient(network.initial.astype(np.float64), tasks, "mean", network.adapted)
+    mine = outer(network, chosen, MetaState(learner(network.initial)))
+    moved = network.initial - mine.learner.params
+    np.testing.assert_allclose(moved, slope, atol=1e-4 * np.abs(slope).max())
+    assert np.abs(moved[12:16]).max() > 1e-3
+
+
+def test_the_other_algorithms_refuse_parameters_that_the_inner_loop_does_not_adapt(network):
+    shifts = cloud_network()
+    shifts.adapted = np.zeros_like(shifts.initial)
+    with pytest.raises(
+        ConfigError, match=r"^model=\S+: must be adapted as a whole by the inner loop"
+    ):
+        algorithm("reptile").inner_loop(shifts, "accuracy")
 
 
 def test_equal_weights_share_one_loop():
