@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.command import resolvers, tuning
-from benchmark.running.job import Interrupted, run_job
+from benchmark.running.interruption import Interrupted
+from benchmark.running.job import run_job
 from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger("benchmark")

@@ -14,7 +14,8 @@ from benchmark import config
 from benchmark.algorithms import Algorithm
 from benchmark.inner_loop import InnerLoop, Learner, predict
 from benchmark.network import Network
-from benchmark.running import initialisation, record
+from benchmark.running import initialisation
+from results.schema import ARRAYS, RECORD
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 from tasks.episode import Episode
@@ -162,9 +163,9 @@ def directory_of(run: str | os.PathLike[str]) -> Path:
 def load(run: str | os.PathLike[str]) -> Trained:
     """What a completed classification run left. Raises ConfigError where it is not there."""
     directory = directory_of(run)
-    rule = f"a completed run's directory, with {record.RECORD} and {record.ARRAYS}"
+    rule = f"a completed run's directory, with {RECORD} and {ARRAYS}"
     try:
-        plain = json.loads((directory / record.RECORD).read_bytes())["config"]
+        plain = json.loads((directory / RECORD).read_bytes())["config"]
         nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
         state = initialisation.read(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -177,7 +178,7 @@ def load(run: str | os.PathLike[str]) -> Trained:
     require(task.metric == "accuracy", "run", run, "a run that classifies, not one of regression")
     network = Network(parts["model"].build(task.input_shape, task.outputs(task.ways)))
     held, needed = state[0].size, network.initial.size
-    rule = f"a run whose model has the {held} parameters of its {record.ARRAYS}, not {needed}"
+    rule = f"a run whose model has the {held} parameters of its {ARRAYS}, not {needed}"
     require(held == needed, "run", run, rule)
     inner = algorithm.inner_loop(network, task.metric)
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from benchmark.config import Evaluation
 from benchmark.inner_loop import SIDE_BY_SIDE, InnerLoop, Learner, predict
+from results.statistics import mean_and_ci95
 from tasks.base import Distribution, Task
 from tasks.episode import Episode
 from tasks.sampling import batch_order, fold_in, split_seed
@@ -142,3 +143,22 @@ class Evaluator:
 def accuracy(correct: tf.Tensor) -> tf.Tensor:
     """Fraction of true values."""
     return tf.reduce_mean(tf.cast(correct, tf.float32))
+
+
+def score_row(
+    task: Task, protocol: Protocol, transductive: bool, scores: np.ndarray
+) -> dict[str, Any]:
+    """What an evaluation of the record and a point of the learning curve say of scores [episode].
+
+    ci95: half-width of the 95 % interval over episodes; None for one episode, which has none.
+    """
+    mean, ci95 = mean_and_ci95(scores)
+    return {
+        "split": protocol.split,
+        "shots": protocol.shots,
+        "transductive": transductive,
+        "episodes": len(scores),
+        "metric": task.metric,
+        task.metric: mean,
+        "ci95": ci95,
+    }

@@ -10,12 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Settings
-from benchmark.evaluation import Evaluator
+from benchmark.evaluation import Evaluator, score_row
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.progress import Progress
-from results.statistics import mean_and_ci95
 from tasks.base import Distribution
 from tasks.seeding import stateless_key
 
@@ -118,7 +117,7 @@ class Trainer:
 
     def curve_points(self, progress: Progress) -> list[dict[str, Any]]:
         """Mean scores over fixed episodes, a point for each transduction."""
-        learner, metric = as_learner(progress.learner), self.settings.task.metric
+        learner, task = as_learner(progress.learner), self.settings.task
         episodes = self.settings.training.curve_episodes
         points = []
         for protocol in self.curve.protocols():
@@ -126,19 +125,8 @@ class Trainer:
             for transductive, column in zip(
                 self.settings.evaluation.transductive, scores.T, strict=True
             ):
-                mean, interval = mean_and_ci95(column)
-                points.append(
-                    {
-                        "iteration": progress.iteration,
-                        "split": protocol.split,
-                        "shots": protocol.shots,
-                        "transductive": transductive,
-                        "episodes": episodes,
-                        "metric": metric,
-                        metric: mean,
-                        "ci95": interval,
-                    }
-                )
+                row = score_row(task, protocol, transductive, column)
+                points.append({"iteration": progress.iteration, **row})
         return points
 
 

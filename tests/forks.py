@@ -189,8 +189,9 @@ def become_job(request: dict[str, Any]) -> None:
 def prepare(fault: Fault, events: Path) -> None:
     """Make an evaluation save often, note the phases, and let `fault` happen."""
     import benchmark.running.run
+    import benchmark.running.scoring
 
-    benchmark.running.run.EPISODES_A_CALL = 4
+    benchmark.running.scoring.EPISODES_A_CALL = 4
     benchmark.running.run.SECONDS_BETWEEN_SAVES = 0.0
     notes = os.open(events, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     note_phases(fault, lambda **event: os.write(notes, json.dumps(event).encode() + b"\n"))
@@ -205,14 +206,14 @@ def prepare(fault: Fault, events: Path) -> None:
 def note_phases(fault: Fault, note: Callable[..., Any]) -> None:
     """Wrap what a run consists of."""
     from benchmark import training
-    from benchmark.running import checkpoint, record, run
+    from benchmark.running import checkpoint, record, scoring
     from tasks import omniglot
 
     counts: dict[str, int] = {}
     for phase, owner, name in (
         ("training", training.Trainer, "advance"),
         ("checkpointing", checkpoint, "save"),
-        ("evaluation", run.Run, "score_more"),
+        ("evaluation", scoring.Scoring, "score_more"),
         ("decoding", omniglot, "decode"),
         ("recording", record, "write"),
         ("recording", record, "write_scores"),

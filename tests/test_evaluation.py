@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmark.evaluation import Evaluator, Protocol
+from benchmark.evaluation import Evaluator, Protocol, score_row
 from tasks.image_set import stacked
 from tasks.sampling import ImageDistribution, batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
@@ -204,3 +204,14 @@ def test_the_score_of_a_regression_is_the_mean_squared_error_over_the_grid():
             outputs = reference.mlp(states[steps].params.astype(np.float64), query_x, sizes)
             error = np.mean((outputs - query_y) ** 2)
             np.testing.assert_allclose(scores[index, column, 0], error, rtol=1e-4)
+
+
+def test_a_row_by_hand():
+    """Mean 3/4; squared deviations 9/16 + 3/16 = 3/4, over n - 1 = 3: s = 1/2; t = 3.1824."""
+    protocol = Protocol("test", 5)
+    row = score_row(settings().task, protocol, True, np.array([0, 1, 1, 1], np.float32))
+    assert row.pop("ci95") == pytest.approx(3.1824 / 4, rel=1e-4)
+    said = {"split": "test", "shots": 5, "transductive": True, "episodes": 4}
+    assert row == said | {"metric": "accuracy", "accuracy": 0.75}
+    (one,) = (score_row(settings().task, protocol, True, np.array([0.25], np.float32)),)
+    assert (one["accuracy"], one["ci95"]) == (0.25, None)

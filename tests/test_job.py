@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.running import record
-from benchmark.running.bar import Bar, Interruption
+from benchmark.running.bar import Bar
+from benchmark.running.interruption import Interruption
 from tests.command import python
 from tests.forks import SINE, Ended, Fault, Forks, numbers
 
@@ -249,7 +250,7 @@ def test_nothing_that_stands_in_a_record_can_break_its_reader(tmp_path):
 
 
 def test_peak_memory_is_this_process_own_and_not_its_parents():
-    ask = "import benchmark.running.record as r; print(r.memory_peak_mb())"
+    ask = "import benchmark.running.environment as r; print(r.memory_peak_mb())"
     fat = (
         "import subprocess, sys\n"
         "ballast = bytes(400 << 20) + b'1'\n"

@@ -101,7 +101,7 @@ def test_every_preset_says_how_it_is_used_and_comments_its_keys():
 def test_a_job_takes_its_share_of_eight_cores(monkeypatch, launcher, cores, isolate, progress):
     monkeypatch.setattr(launchers, "usable_cores", lambda: 8)
     monkeypatch.setattr(launchers, "launcher_settings", lambda: launcher)
-    found = launchers.settled(
+    found = launchers.as_launched(
         Runtime(cores=None, threads=1, jit=False, isolate=None, progress="auto")
     )
     assert (found.cores, found.isolate, found.progress) == (cores, isolate, progress)
@@ -110,7 +110,7 @@ def test_a_job_takes_its_share_of_eight_cores(monkeypatch, launcher, cores, isol
 def test_what_is_asked_for_stays(monkeypatch):
     monkeypatch.setattr(launchers, "launcher_settings", lambda: {"n_jobs": 2})
     asked = Runtime(cores=3, threads=1, jit=False, isolate=False, progress="off")
-    assert launchers.settled(asked) == asked
+    assert launchers.as_launched(asked) == asked
 
 
 def test_slurm_may_give_fewer_cores_than_the_machine_has(monkeypatch):

@@ -58,7 +58,6 @@ def test_imports_run_one_way(package):
         assert [name for name in sorted(foreign) if not allowed(name)] == [], module
 
 
-@pytest.mark.xfail(reason="benchmark.running: job, run and apart; they are being taken apart")
 def test_imports_go_in_no_circle():
     """Found by taking away, again and again, the modules that import none of those left."""
     left = {module: IMPORTS[module] & set(FILES) for module in FILES}

@@ -12,8 +12,8 @@ import pytest
 from benchmark import config
 from benchmark.command.identity import fingerprint
 from benchmark.tracking import base as tracking
-from benchmark.tracking.base import Tracker, Tracking
-from benchmark.tracking.session import Session, of_curve, of_outcome
+from benchmark.tracking.base import Reporter, Tracker, Tracking, of_curve, of_outcome
+from benchmark.tracking.mlflow import ARTIFACTS
 from tasks.checks import ConfigError
 from tests.command import record as read_record
 from tests.toy import TRAINED, compose, settings
@@ -52,13 +52,13 @@ def run(trained, tmp_path):
 
 
 def tracked(chosen, directory, done, status="completed"):
-    """What benchmark.running.job does: start, send the curve, write the record, finish."""
-    session = Session(chosen, directory, [])
+    """What benchmark.running.computation does: start, send the curve, write the record, finish."""
+    reporter = Reporter(chosen, read_record(directory), directory, [])
     for iteration in (10, 20):
-        session.points([p for p in done["learning_curve"] if p["iteration"] == iteration])
+        reporter.points([p for p in done["learning_curve"] if p["iteration"] == iteration])
     if status == "completed":
         (directory / "record.json").write_text(json.dumps(done))
-    session.finish(done | {"status": status})
+    reporter.finish(done | {"status": status})
 
 
 def test_what_a_record_does_not_know_is_not_told():
@@ -150,7 +150,7 @@ def test_mlflow_holds_parameters_metrics_over_time_and_files(run, store, tmp_pat
 def test_mlflow_replaces_a_killed_run_and_keeps_a_stopped_one(run, store):
     directory, done = run
     chosen = settings("tracking=mlflow", f"tracking.uri={store}").tracking
-    Session(chosen, directory, [])  # and nothing more: killed
+    Reporter(chosen, read_record(directory), directory, [])  # and nothing more: killed
     tracked(chosen, directory, done, status="interrupted")
     tracked(chosen, directory, done, status="failed")
     _, found = mlflow_runs(store, directory)
@@ -162,7 +162,7 @@ def test_copies_of_records_in_an_mlflow_store_are_not_read_as_runs(run, tmp_path
     from results import records
 
     directory, _ = run
-    copy = tmp_path / tracking.ARTIFACTS / "1" / "artifacts"
+    copy = tmp_path / ARTIFACTS / "1" / "artifacts"
     copy.mkdir(parents=True)
     shutil.copy(directory / "record.json", copy)
     found = records.read_records([tmp_path])
@@ -173,7 +173,8 @@ def test_copies_of_records_in_an_mlflow_store_are_not_read_as_runs(run, tmp_path
 def test_starting_mlflow_leaves_logging_as_it_is(run, store, caplog):
     directory, _ = run
     with caplog.at_level(logging.INFO):
-        Session(settings("tracking=mlflow", f"tracking.uri={store}").tracking, directory, [])
+        chosen = settings("tracking=mlflow", f"tracking.uri={store}").tracking
+        Reporter(chosen, read_record(directory), directory, [])
         logging.getLogger("benchmark.running.run").info("still here")
     assert "still here" in caplog.text
 
@@ -286,7 +287,7 @@ def test_a_tracker_that_cannot_start_ends_the_run_in_one_line(run, monkeypatch):
     monkeypatch.setattr(Tracking, "start", start)
     text = r"tracking=none: must be able to start \(RuntimeError: refused by the server\)"
     with pytest.raises(ConfigError, match=f"^{text}$"):
-        Session(settings().tracking, directory, [])
+        Reporter(settings().tracking, {}, directory, [])
 
 
 def test_a_continued_run_sends_the_curve_so_far(run, monkeypatch):
@@ -298,7 +299,7 @@ def test_a_continued_run_sends_the_curve_so_far(run, monkeypatch):
             sent.append((iteration, values[CURVE]))
 
     monkeypatch.setattr(Tracking, "start", lambda *_: Notes())
-    Session(settings().tracking, directory, done["learning_curve"])
+    Reporter(settings().tracking, {}, directory, done["learning_curve"])
     assert sent == curve_of(done)
 
 

@@ -7,63 +7,57 @@ TensorFlow's import a job; in return jobs share no memory, threads or settings.
 import contextlib
 import dataclasses
 import json
-import logging.config
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import traceback
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from benchmark.config import Runtime, Settings, load
-from benchmark.running.bar import Interruption
+from benchmark.config import Settings
+from benchmark.running.child import ANSWER, REQUEST
+from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.record import CannotWrite
 from tasks.checks import ConfigError
 
 SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_TO_SAVE = 60.0  # for a process that its parent has left behind
 
 
 class Killed(RuntimeError):
     """The process ended without an answer."""
 
 
-class Elsewhere(Exception):
+class TracebackOfChild(Exception):
     """The traceback of an error in the other process."""
 
 
 def compute_apart(
     interruption: Interruption, settings: Settings, directory: Path, began: float
-) -> dict[str, Any]:
-    """`benchmark.running.job.compute` in another process; returns what it returns, or raises.
+) -> None:
+    """`benchmark.running.computation.compute` in another process; raises what it raises.
 
     A signal that `interruption` notes is passed on. Raises Killed where the process was killed.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        request, answer = Path(folder, "request"), Path(folder, "answer")
-        job: dict[str, Any] = {"directory": str(directory), "began": began}
-        job |= {"plain": settings.plain, "runtime": dataclasses.asdict(settings.runtime)}
-        request.write_text(json.dumps(job | {"logging": job_logging()}))
+        request: dict[str, Any] = {"directory": str(directory), "began": began}
+        request |= {"plain": settings.plain, "runtime": dataclasses.asdict(settings.runtime)}
+        Path(folder, REQUEST).write_text(json.dumps(request | {"logging": job_logging()}))
         code = run_child(interruption, folder)
-        if not answer.exists():
-            raise Killed(how_it_ended(code))
-        found = json.loads(answer.read_text())
-    if "error" in found:
-        raise received(found["error"]) from Elsewhere(f"\n{found['error']['traceback']}")
-    return found["outcome"]
+        if not Path(folder, ANSWER).exists():
+            raise Killed(meaning_of(code))
+        answer = json.loads(Path(folder, ANSWER).read_text())
+    if error := answer.get("error"):
+        raise received(error) from TracebackOfChild(f"\n{error['traceback']}")
 
 
 def run_child(interruption: Interruption, folder: str) -> int:
-    """Start this module on a request and wait; returns the exit code."""
+    """Start `benchmark.running.child` on a request and wait; returns the exit code."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.running.apart", folder],
+        [sys.executable, "-m", "benchmark.running.child", folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         bufsize=0,
@@ -86,7 +80,7 @@ def run_child(interruption: Interruption, folder: str) -> int:
         child.stdin.close()
 
 
-def how_it_ended(code: int) -> str:
+def meaning_of(code: int) -> str:
     """Words for an exit code."""
     if code >= 0:
         return f"the job's process ended with exit code {code}"
@@ -101,63 +95,9 @@ def job_logging() -> Any:
     return OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
 
 
-def main() -> None:
-    """In the other process: compute what is asked and leave the answer."""
-    interruption = Interruption()
-    threading.Thread(target=listen, args=[interruption], daemon=True).start()
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):  # schedulers signal every process of a job
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    folder = Path(sys.argv[1])
-    job = json.loads((folder / "request").read_text())
-    logging.raiseExceptions = False  # as in the sweep's process
-    if job["logging"] is not None:
-        logging.config.dictConfig(job["logging"])
-    from benchmark.running.job import COMPUTING_LOCK, alone, compute
-
-    directory = Path(job["directory"])
-    try:
-        with alone(directory, COMPUTING_LOCK):
-            settings = load(OmegaConf.create(job["plain"]))
-            settings = dataclasses.replace(settings, runtime=Runtime(**job["runtime"]))
-            outcome = compute(interruption, settings, directory, job["began"])
-            answer: dict[str, Any] = {"outcome": outcome}
-    except BaseException as error:
-        answer = {"error": sendable(error)}
-    (folder / "unfinished").write_text(json.dumps(answer))
-    (folder / "unfinished").replace(folder / "answer")
-
-
-def listen(interruption: Interruption) -> None:
-    """Stop on a signal that the sweep's process passes on, and where that process has ended."""
-    number = os.read(0, 1)
-    interruption.signal = number[0] if number else signal.SIGTERM
-    if number:
-        os.read(0, 1)
-    time.sleep(SECONDS_TO_SAVE)
-    os._exit(1)
-
-
-def sendable(error: BaseException) -> dict[str, Any]:
-    """An error as its class's name, its arguments as text or numbers, and its traceback."""
-    arguments = [arg if isinstance(arg, int) else str(arg) for arg in error.args]
-    return {
-        "name": type(error).__name__,
-        "arguments": arguments,
-        "text": str(error),
-        "traceback": traceback.format_exc(),
-    }
-
-
 def received(error: dict[str, Any]) -> BaseException:
-    """What `sendable` sent: an error of ours, or a RuntimeError with the other's name and text."""
-    from benchmark.running.job import Interrupted
-
+    """What `child.sendable` sent: an error of ours, or a RuntimeError with its name and text."""
     ours = {cls.__name__: cls for cls in (ConfigError, CannotWrite, Interrupted)}
     if error["name"] in ours:
         return ours[error["name"]](*error["arguments"])
     return type(error["name"], (RuntimeError,), {})(error["text"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,8 @@
 """What a user sees of a long run: a bar on a terminal, a plain line a minute elsewhere."""
 
 import logging
-import os
-import signal
 import sys
-import threading
 import time
-from types import FrameType
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -54,40 +50,3 @@ class Bar:
         left = (self.total - self.done) / rate if rate else float("inf")
         text = f"{self.what}: {self.done} of {self.total}, {rate:.1f}/s, {left / 60:.1f} min left"
         log.info("%s%s", text, f", {self.note}" if self.note else "")
-
-
-class Interruption:
-    """Notes signals that ask a run to stop, so that it can save itself before it ends.
-
-    SIGTERM and Ctrl-C; a second one ends it at once. Where a scheduler has set a handler for
-    SIGUSR1 or SIGUSR2 (submitit: the time is nearly up), that is called once the run is saved, to
-    queue it again. Outside the main thread signals are left alone.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, *schedulers()):
-                self.before[number] = signal.signal(number, self.note)
-        return self
-
-    def note(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-        os.write(2, b"stopping: the run is saved first\n")  # logging is not safe in here
-
-    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        if error is not None and self.signal in schedulers():
-            signal.raise_signal(self.signal)
-
-
-def schedulers() -> list[int]:
-    """The signals by which a scheduler's library, where there is one, asks for a checkpoint."""
-    names = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-    return [n for n in (getattr(signal, name) for name in names) if callable(signal.getsignal(n))]

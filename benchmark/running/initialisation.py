@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmark.inner_loop import Learner
 from benchmark.network import Network
-from benchmark.running.record import ARRAYS, KERAS_MODEL, write_file
+from benchmark.running.record import write_file
+from results.schema import ARRAYS, KERAS_MODEL
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from benchmark.config import Runtime
 from benchmark.running.startup import usable_cores
 
 
-def settled(runtime: Runtime) -> Runtime:
+def as_launched(runtime: Runtime) -> Runtime:
     """`runtime` with what it leaves open filled in: cores, isolate and progress."""
     launcher = launcher_settings()
     runs_several = bool({"n_jobs", "submitit_folder", "ray"} & set(launcher))

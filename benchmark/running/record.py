@@ -1,16 +1,10 @@
-"""The one thing a run leaves: what was asked, what came out, and on what it ran."""
+"""Reading and writing what a run leaves; `results.schema` says what that is."""
 
 import contextlib
 import csv
-import importlib.metadata
 import io
 import json
 import logging
-import os
-import platform
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,28 +13,11 @@ from typing import Any
 import numpy as np
 
 from benchmark.config import Settings
-from benchmark.running.startup import usable_cores
+from results.schema import CURVE, CURVE_COLUMNS, FILES, PREDICTIONS, RECORD, SCHEMA, SCORES
 from tasks.checks import ConfigError
 from tasks.files import write_atomic
 
 log = logging.getLogger(__name__)
-
-SCHEMA = 1
-RECORD, SCORES, CURVE = "record.json", "scores.npz", "learning_curve.csv"
-PREDICTIONS = "predictions.npz"
-KERAS_MODEL, ARRAYS = "initialisation.keras", "initialisation.npz"
-OUTPUTS = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
-PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "hydra-core")
-CURVE_COLUMNS = (
-    "iteration",
-    "split",
-    "shots",
-    "transductive",
-    "episodes",
-    "metric",
-    "value",
-    "ci95",
-)
 
 
 class CannotWrite(ConfigError):
@@ -97,7 +74,7 @@ def unused_name(path: Path) -> Path:
 
 def set_aside(directory: Path) -> None:
     """Rename a completed run's files to NAME.previous.*: kept until the new ones are complete."""
-    for name in OUTPUTS:
+    for name in FILES:
         path = directory / name
         if path.exists():
             path.replace(previous(path))
@@ -105,7 +82,7 @@ def set_aside(directory: Path) -> None:
 
 def drop_previous(directory: Path) -> None:
     """Remove what `set_aside` kept."""
-    for name in OUTPUTS:
+    for name in FILES:
         previous(directory / name).unlink(missing_ok=True)
 
 
@@ -140,7 +117,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def files_beside(directory: Path) -> list[str]:
     """Names of the files that a run has left beside its record."""
-    return [name for name in OUTPUTS if name != RECORD and (directory / name).exists()]
+    return [name for name in FILES if name != RECORD and (directory / name).exists()]
 
 
 def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
@@ -183,73 +160,3 @@ def quoted(override: str) -> str:
 def now() -> str:
     """UTC time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def environment() -> dict[str, Any]:
-    """Versions, commit and machine; TensorFlow must have been started."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus
-    ]
-    commit, dirty = commit_of_project()
-    return {
-        "project": version("reptile-benchmark"),
-        "commit": commit,
-        "dirty": dirty,
-        "python": platform.python_version(),
-        **{package.replace("-", "_"): version(package) for package in PACKAGES},
-        "platform": platform.platform(),
-        "device": ", ".join(names) or processor(),
-        "cores": usable_cores(),
-        "memory_peak_mb": memory_peak_mb(),
-    }
-
-
-def version(package: str) -> str | None:
-    """The installed version of a package, or None."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def commit_of_project() -> tuple[str | None, bool | None]:
-    """The commit of this code and whether files differ from it; (None, None) outside a checkout."""
-
-    def git(*words: str) -> str:
-        folder = Path(__file__).parent
-        done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def memory_peak_mb() -> int | None:
-    """Peak resident memory of this process so far, in megabytes; None where unknown (Windows)."""
-    with contextlib.suppress(OSError):  # Linux, where getrusage would include the parent's peak
-        status = Path("/proc/self/status").read_text()
-        if peak := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
-            return round(int(peak[1]) / 2**10)
-    if os.name != "posix":
-        return None
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(most / (2**20 if sys.platform == "darwin" else 2**10))

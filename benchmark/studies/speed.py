@@ -27,8 +27,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from benchmark.command import resolvers
 from benchmark.config import Settings, load
-from benchmark.running import record
+from benchmark.running.environment import environment
 from benchmark.running.startup import start_tensorflow, usable_cores
+from results.schema import RECORD
 
 REPEATS = 5
 NETWORK = "conv, 5-way, 5 tasks x 5 steps x 10 images"
@@ -290,7 +291,7 @@ def processes() -> list[Measurement]:
 
         def run(label: str, *overrides: str) -> dict[str, Any]:
             subprocess.run(job(folder / label, *small, *overrides), check=True)
-            return json.loads((folder / label / record.RECORD).read_text())
+            return json.loads((folder / label / RECORD).read_text())
 
         for iterations in (50, 500):
             found = run(f"memory{iterations}", f"algorithm.meta_iterations={iterations}")
@@ -391,15 +392,15 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     table = pd.DataFrame(measure())
-    environment = record.environment()
-    machine = f"{environment['device']}, {environment['cores']} cores"
+    machine_of = environment()
+    machine = f"{machine_of['device']}, {machine_of['cores']} cores"
     shown = table.assign(
         value=table["value"].map("{:.4g}".format), spread=table["spread"].map("{:.0%}".format)
     )
     print(f"{machine}; median of {REPEATS}; spread = (max - min) / median")
     print(shown.to_string(index=False))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    table.assign(machine=machine, commit=environment["commit"]).to_csv(options.output, index=False)
+    table.assign(machine=machine, commit=machine_of["commit"]).to_csv(options.output, index=False)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from benchmark.config import Runtime, load_top, strict
-from benchmark.running.record import environment, write_file
+from benchmark.running.environment import environment
+from benchmark.running.record import write_file
 from benchmark.running.startup import start_tensorflow
 from benchmark.studies.speed import settings
 from results.statistics import t_half_width
