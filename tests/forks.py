@@ -207,7 +207,7 @@ def note_phases(fault: Fault, note: Callable[..., Any]) -> None:
     """Wrap what a run consists of."""
     from benchmark import training
     from benchmark.running import checkpoint, record, scoring
-    from tasks import omniglot
+    from tasks.omniglot import cache as omniglot
 
     counts: dict[str, int] = {}
     for phase, owner, name in (
