@@ -103,11 +103,17 @@ class Runtime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One job, checked. `plain` is the same as nested dicts, for the record."""
+class Ungrouped:
+    """The keys that stand in no group; see conf/config.yaml."""
 
     seed: int
     resume: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Ungrouped):
+    """One job, checked. `plain` is the same as nested dicts, for the record."""
+
     task: Task
     model: Model
     algorithm: Algorithm
@@ -146,26 +152,11 @@ def load(cfg: DictConfig) -> Settings:
         require(known, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}")
     chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
-    top = load_top(cfg)
+    ungrouped = strict("", Ungrouped, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
     plain = {key: value for key, value in as_dict(cfg).items() if key != "budget"}
-    settings = Settings(seed=top.seed, resume=top.resume, plain=plain, **parts)
+    settings = Settings(**dataclasses.asdict(ungrouped), plain=plain, **parts)
     check(settings)
     return settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Top:
-    """The keys that stand in no group."""
-
-    seed: int
-    resume: bool
-
-
-def load_top(cfg: DictConfig) -> Top:
-    """The keys that stand in no group, checked."""
-    top = strict("", Top, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
-    require(top.seed >= 0, "seed", top.seed, "at least 0")
-    return top
 
 
 def target(group: str, node: DictConfig, kind: type) -> type:
@@ -214,6 +205,7 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
     task, algorithm, evaluation = settings.task, settings.algorithm, settings.evaluation
+    require(settings.seed >= 0, "seed", settings.seed, "at least 0")
     task.check()
     settings.model.check()
     algorithm.check(task)

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from benchmark.command.compose import compose
 from benchmark.running.startup import start_tensorflow
 from benchmark.tracking.base import is_installed
-from tests.toy import TRAINED, compose, settings
+from tests.toy import TRAINED, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 

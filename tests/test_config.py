@@ -15,9 +15,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from benchmark import algorithms, config
+from benchmark.command.compose import compose
 from benchmark.command.identity import fingerprint
 from tasks.checks import ConfigError
-from tests.toy import compose, settings
+from tests.toy import settings
 
 ROOT = Path(__file__).parents[1]
 FOMAML_TAIL = "algorithm=fomaml algorithm.tail_shots="
@@ -159,7 +160,7 @@ import json, sys
 from benchmark import config
 from benchmark.command.identity import fingerprint
 from tasks.checks import ConfigError
-from tests.toy import compose
+from benchmark.command.compose import compose
 
 texts = {}
 for overrides in json.loads(sys.argv[1]):

@@ -7,13 +7,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark import adaptation, config
+from benchmark.command.compose import compose
 from benchmark.command.identity import MOVED, fingerprint
 from benchmark.running.job import run_job
 from results import records
 from results.grouping import row_keys, summarise
 from tests.command import PROJECT
 from tests.forks import SINE
-from tests.toy import compose, settings
+from tests.toy import settings
 
 PUBLISHED = PROJECT / "results" / "published"
 FOLDERS = sorted({path.parents[1].name for path in PUBLISHED.glob("*/*/record.json")})

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from benchmark.command.compose import compose
 from benchmark.running.job import run_job
 from benchmark.running.summary import Summary
 from tests.forks import SINE, Forks, numbers
-from tests.toy import compose
 
 NETWORKS = "model._target_=benchmark.models.MLP,tests.broken.Raises,tests.broken.NotANumber"
 

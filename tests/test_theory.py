@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from benchmark.command.compose import compose
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import Network
 from benchmark.studies import theory
 from tasks.checks import ConfigError
 from tests import reference
-from tests.command import benchmark
-from tests.toy import compose
+from tests.command import python
 
 SIZES = reference.Sizes(inputs=1, hidden=theory.HIDDEN, outputs=1)
 PHI = np.random.default_rng(0).normal(0, 0.5, 3 * theory.HIDDEN + 1)
@@ -123,8 +123,9 @@ def test_the_consequence_goes_by_the_fitted_ratio():
 
 def test_a_small_run_measures_the_papers_numbers(tmp_path):
     """20,000 tasks a k leave intervals of 4 to 9 % on AvgGradInner's coefficient."""
-    run = ["budget=short", "theory.mini_batches=2", f"hydra.run.dir={tmp_path}"]
-    done = benchmark("+experiment=theory", *run)
+    run = ["-m", "benchmark.studies.theory", "budget=short", "mini_batches=2"]
+    run.append(f"hydra.run.dir={tmp_path}")
+    done = python(*run)
     assert done.returncode == 0, done.stderr
     assert "k = 2: maml 2.0" in done.stdout
     file = tmp_path / "theory.csv"
@@ -137,7 +138,7 @@ def test_a_small_run_measures_the_papers_numbers(tmp_path):
     assert table["AvgGradInner ±"][3:].between(0.01, 0.2).all()
     assert table["agrees"][:3].all()
     before = file.stat().st_mtime_ns
-    again = benchmark("+experiment=theory", *run)
+    again = python(*run)
     assert "already completed" in again.stderr
     assert again.stdout == done.stdout
     assert file.stat().st_mtime_ns == before
@@ -156,27 +157,27 @@ def test_another_setting_is_not_there_already(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("theory.groups=4", "theory.groups=4: must be at least 5"),
-        ("theory.tasks=30", "theory.tasks=30: must be a multiple of theory.groups=20, above 0"),
-        ("theory.tasks=0", "theory.tasks=0: must be a multiple of theory.groups=20, above 0"),
-        ("theory.tasks=many", "theory.tasks=many: must be of type int"),
-        ("theory.alpha=0.0", "theory.alpha=0.0: must be between 0 and 1"),
-        ("theory.mini_batches=0", "theory.mini_batches=0: must be at least 1"),
-        ("+theory.banana=1", "theory.banana=1: must be a known key"),
+        ("groups=4", "groups=4: must be at least 5"),
+        ("tasks=30", "tasks=30: must be a multiple of groups=20, above 0"),
+        ("tasks=0", "tasks=0: must be a multiple of groups=20, above 0"),
+        ("tasks=many", "tasks=many: must be of type int"),
+        ("alpha=0.0", "alpha=0.0: must be between 0 and 1"),
+        ("mini_batches=0", "mini_batches=0: must be at least 1"),
+        ("+banana=1", "banana=1: must be a known key: seed, resume, tasks, groups"),
         ("runtime.threads=0", "runtime.threads=0: must be at least 1"),
         ("seed=-1", "seed=-1: must be at least 0"),
-        ("task=omniglot", "task: must be left out; experiment=theory has theory, seed"),
+        ("resume=perhaps", "resume=perhaps: must be of type bool"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_any_work(override, message, tmp_path):
     with pytest.raises(ConfigError) as refused:
-        theory.run(compose("+experiment=theory", override), tmp_path)
+        theory.run(compose(override, root="theory"), tmp_path)
     assert str(refused.value).startswith(message)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_setting_that_the_theory_does_not_have_is_one_line():
-    done = benchmark("+experiment=theory", "algorithm.inner_steps=3")
+    done = python("-m", "benchmark.studies.theory", "algorithm.inner_steps=3")
     assert done.returncode == 2
-    rule = "must be a known key: runtime, seed, resume, budget, theory"
+    rule = "must be a known key: runtime, budget, seed, resume, tasks, groups, mini_batches, alpha"
     assert done.stderr == f"error: algorithm.inner_steps=3: {rule}\n"

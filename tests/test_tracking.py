@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from benchmark import config
+from benchmark.command.compose import compose
 from benchmark.command.identity import fingerprint
 from benchmark.tracking import base as tracking
 from benchmark.tracking.base import Reporter, Tracker, Tracking, of_curve, of_outcome
 from benchmark.tracking.mlflow import ARTIFACTS
 from tasks.checks import ConfigError
 from tests.command import record as read_record
-from tests.toy import TRAINED, compose, settings
+from tests.toy import TRAINED, settings
 
 PLAIN = "test/2shot/plain/4steps/accuracy"
 CURVE = "curve/train/2shot/plain/accuracy"

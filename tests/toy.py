@@ -5,12 +5,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from hydra import compose as hydra_compose
-from hydra import initialize_config_module
-from omegaconf import DictConfig
 
-from benchmark import config
-from benchmark.command import resolvers
+from benchmark.command import compose
+from benchmark.config import Settings
 from tasks.base import Task
 from tasks.episode import Episode
 from tasks.image_set import ImageSet, stacked
@@ -38,17 +35,7 @@ TRAINED = (
 )
 
 
-def compose(*overrides: str, return_hydra_config: bool = False) -> DictConfig:
-    """conf/config.yaml as `python -m benchmark OVERRIDES` would see it."""
-    resolvers.register()
-    with initialize_config_module("conf", version_base="1.3"):
-        return hydra_compose("config", list(overrides), return_hydra_config=return_hydra_config)
-
-
-@cache
-def settings(*overrides: str) -> config.Settings:
-    """The checked settings of `compose`."""
-    return config.load(compose(*overrides))
+settings = cache(compose.settings)
 
 
 def algorithm(name: str, **changes: Any) -> Any:
@@ -98,7 +85,7 @@ def cloud_network(seed: int = 0) -> Any:
     return build_network(tiny, Clouds(), seed)
 
 
-def network_of(chosen: config.Settings) -> Any:
+def network_of(chosen: Settings) -> Any:
     """The network of a job's settings."""
     from benchmark.network import build_network
 

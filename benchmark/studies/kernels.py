@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.command.compose import settings
 from benchmark.running.startup import start_tensorflow
-from benchmark.studies.speed import engine, settings
+from benchmark.studies.speed import engine
 
 ITERATIONS = 10
 SHOWN = 40

@@ -15,18 +15,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 
-from benchmark.command import resolvers
-from benchmark.config import Settings, load
+from benchmark.command.compose import settings
+from benchmark.config import Settings
 from benchmark.running.environment import environment
 from benchmark.running.startup import start_tensorflow, usable_cores
 from results.schema import RECORD
@@ -58,15 +55,6 @@ def timed(what: str, unit: str, once: Callable[[], float], note: str = "") -> Me
     values = sorted(once() for _ in range(REPEATS))
     median = statistics.median(values)
     return Measurement(what, median, unit, (values[-1] - values[0]) / median, note)
-
-
-def settings(*overrides: str) -> Settings:
-    """Checked settings, as the command line would compose them."""
-    resolvers.register()
-    inside = GlobalHydra.instance().is_initialized()  # a program that Hydra runs
-    here = nullcontext() if inside else initialize_config_module("conf", version_base="1.3")
-    with here:
-        return load(compose("config", list(overrides)))
 
 
 def sgemm_rate(size: int = 1024, repeats: int = 8) -> Callable[[], float]:

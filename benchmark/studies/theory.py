@@ -1,4 +1,4 @@
-"""`+experiment=theory`: the paper's section 5.1, measured with the algorithms themselves.
+"""`python -m benchmark.studies.theory`: section 5.1 of the paper, measured on its algorithms.
 
 A task gives k mini-batches with losses L_1 .. L_k, gradients g_i and Hessians H_i at the
 initialisation phi. AvgGrad is E[g_i], AvgGradInner is E[H_i g_j] = 1/2 d/dphi E[g_i . g_j] with
@@ -20,17 +20,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hydra
 import numpy as np
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from benchmark.config import Runtime, load_top, strict
+from benchmark.command.compose import CONF, settings
+from benchmark.command.messages import run_program
+from benchmark.config import Runtime, as_dict, strict
 from benchmark.running.environment import environment
 from benchmark.running.record import write_file
 from benchmark.running.startup import start_tensorflow
-from benchmark.studies.speed import settings
 from results.statistics import t_half_width
-from tasks.checks import ConfigError, require
+from tasks.checks import require
 from tasks.episode import Episode
 
 if TYPE_CHECKING:
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from benchmark.network import Network
 
 log = logging.getLogger(__name__)
-KEYS = ("theory", "seed", "resume", "runtime", "budget")  # of the configuration
 ALGORITHMS = ("maml", "fomaml", "reptile")
 BATCH = 10  # points of a mini-batch
 HIDDEN = 8
@@ -49,20 +51,23 @@ FEWEST_GROUPS = 5  # below, `half_width` is less exact than it says
 
 @dataclass(frozen=True, kw_only=True)
 class Theory:
-    """How much is measured; see conf/experiment/theory.yaml."""
+    """How much is measured; see conf/theory.yaml."""
 
+    seed: int
+    resume: bool
     tasks: int
     groups: int
     mini_batches: int
     alpha: float
 
     def check(self) -> None:
-        require(self.groups >= FEWEST_GROUPS, "theory.groups", self.groups, "at least 5")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
+        require(self.groups >= FEWEST_GROUPS, "groups", self.groups, "at least 5")
         whole = self.tasks >= 1 and self.tasks % self.groups == 0
-        rule = f"a multiple of theory.groups={self.groups}, above 0"
-        require(whole, "theory.tasks", self.tasks, rule)
-        require(self.mini_batches >= 1, "theory.mini_batches", self.mini_batches, "at least 1")
-        require(0 < self.alpha < 1, "theory.alpha", self.alpha, "between 0 and 1")
+        rule = f"a multiple of groups={self.groups}, above 0"
+        require(whole, "tasks", self.tasks, rule)
+        require(self.mini_batches >= 1, "mini_batches", self.mini_batches, "at least 1")
+        require(0 < self.alpha < 1, "alpha", self.alpha, "between 0 and 1")
 
 
 @contextlib.contextmanager
@@ -219,7 +224,7 @@ def published(k: int) -> np.ndarray:
     return np.array([first, second if k > 1 else [np.nan] * 3])
 
 
-def compare(theory: Theory, seed: int) -> pd.DataFrame:
+def compare(theory: Theory) -> pd.DataFrame:
     """A row for each algorithm and k: coefficients as fitted, their intervals, and the paper's.
 
     agrees: the paper's numbers lie inside the intervals, or differ by rounding (as with k = 1,
@@ -227,7 +232,7 @@ def compare(theory: Theory, seed: int) -> pd.DataFrame:
     """
     rows = []
     for k in range(1, theory.mini_batches + 1):
-        means = group_means(k, theory.tasks, theory.groups, seed, theory.alpha)
+        means = group_means(k, theory.tasks, theory.groups, theory.seed, theory.alpha)
         fitted = coefficients(means, k, theory.alpha)
         mean, paper = fitted.mean(0), published(k)
         width = t_half_width(fitted.std(0, ddof=1), len(fitted))
@@ -284,19 +289,33 @@ def run(cfg: DictConfig, directory: Path) -> None:
     A table of the same settings is not measured again, unless resume=false. Raises ConfigError,
     before any work.
     """
-    for key in map(str, cfg):
-        if key not in KEYS:
-            raise ConfigError(f"{key}: must be left out; experiment=theory has {', '.join(KEYS)}")
-    top, theory = load_top(cfg), strict("theory", Theory, cfg.theory)
+    own = {key: value for key, value in as_dict(cfg).items() if key not in ("runtime", "budget")}
+    theory = strict("", Theory, DictConfig(own))
     runtime = strict("runtime", Runtime, cfg.runtime)
     theory.check()
     runtime.check()
-    file, setting = directory / "theory.csv", asdict(theory) | {"seed": top.seed}
-    table = already_there(file, setting) if top.resume else None
+    setting = {key: value for key, value in asdict(theory).items() if key != "resume"}
+    file = directory / "theory.csv"
+    table = already_there(file, setting) if theory.resume else None
     if table is None:
         start_tensorflow(runtime)
-        table = compare(theory, top.seed).assign(**setting, commit=environment()["commit"])
+        table = compare(theory).assign(**setting, commit=environment()["commit"])
         write_file(file, table.to_csv(index=False, float_format="%.8g").encode())
     else:
         log.info("already completed: %s (resume=false runs it again)", directory)
     show(table)
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="theory")
+def program(cfg: DictConfig) -> None:
+    """What Hydra runs."""
+    run(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+def main() -> None:
+    """Run the command line."""
+    run_program(program, "theory")
+
+
+if __name__ == "__main__":
+    main()
