@@ -1,6 +1,7 @@
 """Pictures of image tasks: classes as rows, examples as columns.
 
-`python scripts/contact_sheet.py OUT.png` draws glyphs, beside Omniglot where that is at hand.
+`python scripts/contact_sheet.py OUT.png` draws glyphs and fonts, beside Omniglot where that is at
+hand.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tasks import glyphs
+from tasks import fonts, glyphs
 from tasks.checks import ConfigError
 from tasks.image_set import ImageSet
 from tasks.omniglot.cache import load
@@ -43,17 +44,22 @@ def save(sets: dict[str, ImageSet], path: Path, rows: int = 12, columns: int = 1
     figure.savefig(path, dpi=100)
 
 
+def spread(chosen: ImageSet, rows: int) -> ImageSet:
+    """So many classes from the first to the last."""
+    return chosen.select(np.linspace(0, chosen.classes - 1, rows).astype(int))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="the picture to write, for example glyphs.png")
     parser.add_argument("--data-dir", help="where TFDS has prepared Omniglot")
     arguments = parser.parse_args()
     rows = 12
-    sets = {"glyphs": glyphs.draw(0, "train", rows, 20, 10)}
+    letters = fonts.draw(0, 20, fonts.faces(None))
+    sets = {"glyphs": glyphs.draw(0, "train", rows, 20, 10), "fonts": spread(letters, rows)}
     try:
         characters = load(arguments.data_dir, cache_dir=None)
-        spread = np.linspace(0, CLASSES - 1, rows).astype(int)
-        sets["Omniglot"] = characters.select(spread)
+        sets["Omniglot"] = spread(characters.select(np.arange(CLASSES)), rows)
     except ConfigError as error:
         print(f"Without Omniglot: {error}")
     save(sets, arguments.out, rows)
