@@ -15,9 +15,17 @@ from tasks.seeding import stateless_key
 def build_network(model: Model, task: Task, seed: int) -> "Network":
     """The model for a task's episodes, with initial weights that depend on the seed alone."""
     keras.utils.clear_session(free_memory=False)
-    keras.config.set_floatx("float32")
+    state_keras_settings()
     keras.utils.set_random_seed(int(stateless_key(seed, "initial weights")[0]))
     return Network(model.build(task.input_shape, task.outputs(task.ways)))
+
+
+def state_keras_settings() -> None:
+    """Keras's own global settings, whatever the user's keras.json says: they change networks."""
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
 
 
 class Network:

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.command import resolvers
-from benchmark.command.compose import compose
+from benchmark.command.compose import CONF, compose
 from tasks.checks import ConfigError, one_line
 
 BAD_INPUT = 2  # exit code
@@ -22,6 +23,7 @@ MULTIRUN = ("--multirun", "-m")
 def run_program(program: Callable[[], Any], root: str = "config") -> None:
     """Run a program of Hydra's on conf/ROOT.yaml; what is wrong with the input becomes one line."""
     resolvers.register()
+    make_importable()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # it wants it first
@@ -36,6 +38,17 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
             traceback.print_exc()
         print(f"error: {explained(error, root)}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+
+
+def make_importable() -> None:
+    """Have this package and classes in the working directory found, here and in other processes.
+
+    A script's own folder comes first for Python, and the working directory nowhere.
+    """
+    if (ours := str(Path(CONF).parent)) not in sys.path:
+        sys.path.insert(0, ours)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
 
 
 def explained(error: Exception, root: str) -> str:

@@ -57,7 +57,7 @@ def compute_apart(
 def run_child(interruption: Interruption, folder: str) -> int:
     """Start `benchmark.running.child` on a request and wait; returns the exit code."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.running.child", folder],
+        [sys.executable, "-P", "-m", "benchmark.running.child", folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.PIPE,
         bufsize=0,

@@ -10,8 +10,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark.running.startup import usable_cores
+from benchmark.running.startup import VARIABLES, usable_cores
 
+# Begin the names of environment variables that may change the bits of a result.
+MATTER = (
+    "TF_",
+    "XLA_",
+    "OMP_",
+    "KMP_",
+    "MKL_",
+    "ONEDNN_",
+    "DNNL_",
+    "NVIDIA_TF32",
+    "CUBLAS_",
+    "CUDNN_",
+)
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "hydra-core")
 
 
@@ -34,6 +47,17 @@ def environment() -> dict[str, Any]:
         "device": ", ".join(names) or processor(),
         "cores": usable_cores(),
         "memory_peak_mb": memory_peak_mb(),
+        "variables": variables(),
+    }
+
+
+def variables() -> dict[str, str]:
+    """The user's environment variables that may change bits, less what this program sets itself."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(MATTER) and not name.startswith("TF_CPP_")  # what is logged
+        if VARIABLES.get(name) != value
     }
 
 

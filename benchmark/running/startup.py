@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 from benchmark.config import Runtime
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, require
 
 # Lines that TensorFlow prints at every start of a machine without a GPU; all others are shown.
 NOISE = re.compile(
@@ -16,6 +16,14 @@ NOISE = re.compile(
     rb"|rebuild TensorFlow with the appropriate compiler flags|oneDNN custom operations"
     rb"|before absl::InitializeLog|TF-TRT|Unable to register cu"
 )
+
+# Convolutions on a CPU: keep the plan of a filter gradient instead of making it at every call, and
+# no allocator whose one lock the cores would wait for (docs/performance.md).
+VARIABLES = {
+    "TF_CPP_MIN_LOG_LEVEL": "1",  # no information; warnings and errors show
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "0",
+    "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
+}
 
 
 @contextlib.contextmanager
@@ -37,16 +45,26 @@ def without_noise() -> Iterator[None]:
                     os.write(2, line)
 
 
+def choose_keras_backend() -> None:
+    """Have Keras run on TensorFlow, whatever KERAS_BACKEND or the user's keras.json says.
+
+    Raises ConfigError where it has been imported already and runs on something else.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "keras" in sys.modules:
+        backend = sys.modules["keras"].backend.backend()
+        rule = "tensorflow: Keras is imported already, and this program runs on TensorFlow"
+        require(backend == "tensorflow", "KERAS_BACKEND", backend, rule)
+
+
 def start_tensorflow(runtime: Runtime) -> None:
     """Import TensorFlow with the threads asked for.
 
     Raises ConfigError where an earlier job of this process started it with others.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # information; warnings and errors show
-    # Convolutions on a CPU: keep the plan of a filter gradient instead of making it at every call,
-    # and no allocator whose one lock the cores would wait for (benchmark/PERFORMANCE.md).
-    os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
-    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    choose_keras_backend()
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
     with without_noise():
         import tensorflow as tf
 
