@@ -363,14 +363,10 @@ def environments(runs: pd.DataFrame) -> list[str]:
         values: Any = runs[column].dropna().unique() if column in runs else []
         if len(values) > 1:
             lines.append(f"the records come from {len(values)} {name}: {some(values)}")
-    for column in (c for c in runs if c.startswith("environment.variables.")):
-        values = [
-            *runs[column].dropna().unique(),
-            *(["unset"] if runs[column].isna().any() else []),
-        ]
+    for column in runs.columns[runs.columns.str.startswith("environment.variables.")]:
+        values = runs[column].fillna("unset").unique()
         if len(values) > 1:
-            name = column.rpartition(".")[2]
-            lines.append(f"the records come from runs with {name} = {some(values)}")
+            lines.append(f"the records come from runs with {column[22:]} = {some(values)}")
     if "environment.dirty" in runs and (changed := int(runs["environment.dirty"].eq(True).sum())):
         lines.append(f"{changed} of {len(runs)} runs used code with uncommitted changes")
     return lines

@@ -368,10 +368,12 @@ def test_other_machines_and_commits_are_a_note(tmp_path):
     for number, device in enumerate(["a CPU", "another CPU"]):
         document = fake.record({"seed": number})
         document["environment"] |= {"device": device, "dirty": number == 1}
+        document["environment"]["variables"] = {"TF_ENABLE_ONEDNN_OPTS": "0"} if number else {}
         fake.write(tmp_path / str(number), document)
     notes = records.read_records([tmp_path]).notes
     assert notes == [
         "the records come from 2 devices: a CPU, another CPU",
+        "the records come from runs with TF_ENABLE_ONEDNN_OPTS = unset, 0",
         "1 of 2 runs used code with uncommitted changes",
     ]
 
