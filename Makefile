@@ -1,14 +1,17 @@
 # Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test lint readme clean
+.PHONY: help install sweep test lint readme reproduce clean
 
 PYTHON ?= python3
 TASK   ?= glyphs
+HOURS  ?= 8
+SEEDS  ?= 3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PLAN=1 only lists what reproduce would run, HOURS=0 only writes its page, INTO=DIR starts afresh there"
 	@echo "  TASK=omniglot sweeps over Omniglot; OVERRIDES='seed=0,1,2' is passed on to the sweep"
 
 install: $(VENV)/installed  ## create .venv with the pinned dependencies (nothing to do the second time)
@@ -37,6 +40,9 @@ lint: install
 readme: install  ## remake the README's tables and figures from the committed records
 	@$(RUN) -m results.readme
 	@$(RUN) -m results.reproduction
+
+reproduce: install  ## spend HOURS=8 on what is missing of the paper, then write docs/reproduction.md
+	@$(RUN) -m benchmark.studies.reproduce --hours '$(HOURS)' --seeds '$(SEEDS)' $(if $(PLAN),--plan) $(if $(INTO),--into '$(INTO)')
 
 faults: install  ## kill runs at random moments and damage their files: every number must come out the same
 	@$(RUN) -m pytest -q -s tests/faults.py

@@ -1,0 +1,1 @@
+"""`make reproduce`: the runs behind all that the paper reports, and hours to spend on them."""

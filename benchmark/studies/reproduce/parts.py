@@ -1,0 +1,148 @@
+"""What the paper reports, part by part, and the runs that make each.
+
+A part is an experiment of `conf/experiment` at the paper's budget; its runs are those of the
+experiment's own sweep, once for each seed.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.command.compose import compose
+from benchmark.command.identity import run_name
+from benchmark.config import as_dict
+
+THEORY = "theory"  # the study that trains nothing and has no seeds
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that the paper reports.
+
+    place, what: "figure 3", "combinations of inner gradients".
+    experiment: its file in conf/experiment; chosen: overrides that narrow the experiment's sweep.
+    settles: how many cells, curves and statements of the paper it settles.
+    """
+
+    place: str
+    what: str
+    experiment: str
+    settles: int
+    chosen: tuple[str, ...] = ()
+
+
+REPTILE = ("algorithm=reptile",)
+MAML = ("algorithm=maml",)
+FIRST_ORDER = ("algorithm=maml_first_order",)
+
+PARTS = (
+    Part("table 2", "Reptile, 5-way", "omniglot_5way", 5, REPTILE),
+    Part("table 2", "Reptile, 20-way", "omniglot_20way", 4, REPTILE),
+    Part("table 2", "MAML, 5-way", "omniglot_5way_maml", 2, MAML),
+    Part("table 2", "MAML, 20-way", "omniglot_20way_maml", 2, MAML),
+    Part("table 2", "first-order MAML, 5-way", "omniglot_5way_maml", 2, FIRST_ORDER),
+    Part("table 2", "first-order MAML, 20-way", "omniglot_20way_maml", 2, FIRST_ORDER),
+    Part("figure 1", "sine waves", "sine", 3),
+    Part("section 5.1", "theory", THEORY, 3),
+    Part("figure 3", "combinations of inner gradients", "combinations", 17),
+    Part("figure 4a", "overlap: inner iterations", "overlap_iterations", 8),
+    Part("figure 4b", "overlap: size of the inner batch", "overlap_batch", 7),
+    Part("figure 4c", "overlap: outer step", "overlap_step", 2),
+)
+
+NOT_HERE = (("table 1", "Mini-ImageNet", "needs images that this project does not bring"),)
+"""Reported by the paper, but not in the queue: place, what, why."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a real command.
+
+    directory: where it leaves its record; plain: its settings as the record holds them, or None
+    where it is the theory.
+    """
+
+    part: Part
+    seed: int
+    overrides: tuple[str, ...]
+    directory: Path
+    plain: dict[str, Any] | None = field(compare=False)
+
+    @property
+    def program(self) -> str:
+        """The module that is run with these overrides."""
+        return "benchmark" if self.plain else "benchmark.studies.theory"
+
+    @property
+    def name(self) -> str:
+        """'combinations algorithm.name=g1 seed=0'."""
+        return " ".join([self.part.experiment, *self.overrides[1:]]) if self.plain else THEORY
+
+
+def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> list[Run]:
+    """The runs of a part for the seeds 0 to `seeds` - 1.
+
+    given: overrides of the user's, for each run.
+    """
+    if part.experiment == THEORY:
+        overrides = tuple(word for word in given if word.startswith("budget="))
+        return [Run(part, 0, overrides, directory / THEORY, None)]
+    return [
+        one_run(part, seed, choice, given, directory)
+        for seed in range(seeds)
+        for choice in choices(part, given)
+    ]
+
+
+def one_run(
+    part: Part, seed: int, choice: Sequence[str], given: Sequence[str], directory: Path
+) -> Run:
+    """A run with its settings and its directory, as the command line would compose them."""
+    overrides = (f"+experiment={part.experiment}", *choice, *given, f"seed={seed}")
+    cfg = composed(overrides)
+    return Run(part, seed, overrides, directory / run_name(_root_=cfg), settings_of(cfg))
+
+
+def choices(part: Part, given: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The overrides of each run of an experiment's sweep, less its seeds."""
+    cfg = at_groups((f"+experiment={part.experiment}", *given))
+    swept: Any = OmegaConf.to_container(cfg.hydra.sweeper.params or {}, resolve=True)
+    sweep = {key: f"{key}={values}" for key, values in swept.items() if key != "seed"}
+    sweep |= {word.split("=")[0]: word for word in part.chosen}
+    words: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides([*sweep.values()]):
+        key = override.get_key_element()
+        several = override.is_sweep_override()
+        values = override.sweep_string_iterator() if several else [override.value()]
+        words[key] = [f"{key}={value}" for value in values]
+    yield from itertools.product(*words.values())
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a run; groups are composed once, single settings set in a copy."""
+    single = [word for word in overrides if "." in word.split("=")[0] or word.startswith("seed=")]
+    cfg = at_groups(tuple(word for word in overrides if word not in single)).copy()
+    for override in OverridesParser.create().parse_overrides(single):
+        OmegaConf.update(cfg, override.get_key_element(), override.value())
+    return cfg
+
+
+@cache
+def at_groups(overrides: tuple[str, ...]) -> DictConfig:
+    """conf/config.yaml with Hydra's own part, as `python -m benchmark OVERRIDES` sees it."""
+    return compose(*overrides, with_hydra=True)
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """The settings as nested plain dicts, less Hydra's own."""
+    own = {str(key): cfg[key] for key in cfg if key not in ("hydra", "budget")}
+    return {
+        key: as_dict(value) if isinstance(value, DictConfig) else value
+        for key, value in own.items()
+    }
