@@ -111,10 +111,12 @@ class Algorithm:
         from tasks.sampling import split_seed
 
         for_episode, for_batches = split_seed(seed, 2)
-        episode = distribution.sample(
-            "train", for_episode, task.ways, task.train_shots, self.train_queries
-        )
+        episode = self.draw(distribution, task, for_episode)
         return self.propose(inner, learner, episode, self.order(task, for_batches))
+
+    def draw(self, distribution: Distribution, task: Task, seed: "tf.Tensor") -> Episode:
+        """One training task."""
+        return distribution.sample("train", seed, task.ways, task.train_shots, self.train_queries)
 
     def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
         """[inner_steps, inner_batch] int32 rows of the support set (sorted class by class)."""
@@ -141,7 +143,8 @@ class FirstOrder(Algorithm):
 
     step_weights: "all" (ones), "average" (1 / inner_steps), "last", or a list of weights.
     tail_shots: 0 = the last mini-batch comes from the same examples as the others ("shared
-    tail"); s = s examples a class are held back for it ("separate tail", paper section 6.3).
+    tail"); s = s examples a class are held back as the last one, whatever the size of the others
+    ("separate tail", paper section 6.3). They are then the queries of the episode, as in MAML.
     """
 
     step_weights: Any
@@ -162,23 +165,16 @@ class FirstOrder(Algorithm):
             weights,
             f"all, average, last or a list of algorithm.inner_steps={self.inner_steps} numbers",
         )
-        if self.tail_shots:
-            require(
-                0 < self.tail_shots < task.train_shots
-                and self.tail_shots * task.ways == self.inner_batch
-                and self.inner_steps > 1,
-                "algorithm.tail_shots",
-                self.tail_shots,
-                f"0, or below task.train_shots={task.train_shots} with inner_steps > 1 and "
-                f"task.ways x tail_shots = algorithm.inner_batch={self.inner_batch}",
-            )
-            require(
-                not self.replacement or 2 * self.tail_shots <= task.train_shots,
-                "algorithm.tail_shots",
-                self.tail_shots,
-                f"at most half of task.train_shots={task.train_shots} with "
-                "algorithm.replacement=true, since a batch is drawn from the other examples",
-            )
+        rest = task.train_shots - self.tail_shots
+        rule = f"0, or below task.train_shots={task.train_shots}"
+        require(self.tail_shots >= 0 and rest > 0, "algorithm.tail_shots", self.tail_shots, rule)
+        require(
+            not self.replacement or self.inner_batch <= task.ways * rest,
+            "algorithm.inner_batch",
+            self.inner_batch,
+            f"at most {task.ways * rest} with algorithm.replacement=true, the examples beside the "
+            f"tail of algorithm.tail_shots={self.tail_shots} a class",
+        )
 
     def inner_loop(self, network: "Network", metric: str) -> "InnerLoop":
         """As `Algorithm.inner_loop`. Raises ConfigError for a network that it could not learn."""
@@ -194,30 +190,37 @@ class FirstOrder(Algorithm):
         named = {"all": [1.0] * k, "average": [1 / k] * k, "last": [0.0] * (k - 1) + [1.0]}
         return named[self.step_weights]
 
+    def draw(self, distribution: Distribution, task: Task, seed: "tf.Tensor") -> Episode:
+        """As `Algorithm.draw`, the tail as its queries."""
+        episode = super().draw(distribution, task, seed)
+        if not self.tail_shots:
+            return episode
+        from tasks.sampling import hold_back
+
+        return hold_back(episode, task.ways, self.tail_shots)
+
     def order(self, task: Task, seed: "tf.Tensor") -> "tf.Tensor":
-        """As `Algorithm.order`, the last row the tail where there is one."""
+        """As `Algorithm.order`; a step on the tail that follows is not in it."""
         if not self.tail_shots:
             return super().order(task, seed)
-        import tensorflow as tf
-
         from tasks.sampling import batch_order
 
-        ways, shots, tail = task.ways, task.train_shots, self.tail_shots
-        head, steps = shots - tail, self.inner_steps - 1
-        order = batch_order(seed, ways * head, steps, self.inner_batch, self.replacement)
-        row = lambda first, count: tf.range(ways)[:, None] * shots + first + tf.range(count)  # noqa: E731
-        heads, tails = tf.reshape(row(0, head), [-1]), tf.reshape(row(head, tail), [1, -1])
-        return tf.concat([tf.gather(heads, order), tails], 0)
+        size = task.ways * (task.train_shots - self.tail_shots)
+        return batch_order(seed, size, self.inner_steps - 1, self.inner_batch, self.replacement)
 
     def propose(
         self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
         """The weighted sum of the inner steps' displacements."""
-        displacement, start = 0.0, learner
-        for first, last, weight in runs_of_equal(self.weights()):
+        displacement, start, weights = 0.0, learner, self.weights()
+        for first, last, weight in runs_of_equal(weights[: order.shape[0]]):
             after = inner.adapt(start, episode.support_x, episode.support_y, order[first:last])
             if weight:
                 displacement += weight * (after.params - start.params)
+            start = after
+        if self.tail_shots:
+            after = inner.step(start, episode.query_x, episode.query_y)
+            displacement += weights[-1] * (after.params - start.params)
             start = after
         return displacement, start
 
@@ -229,10 +232,8 @@ def runs_of_equal(weights: list[float]) -> list[tuple[int, int, float]]:
     [(0, 2, 0), (2, 3, 1)]
     """
     starts = [i for i, w in enumerate(weights) if i == 0 or w != weights[i - 1]]
-    return [
-        (first, last, weights[first])
-        for first, last in zip(starts, [*starts[1:], len(weights)], strict=True)
-    ]
+    ends = [*starts, len(weights)][1:]
+    return [(first, last, weights[first]) for first, last in zip(starts, ends, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

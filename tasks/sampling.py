@@ -56,6 +56,18 @@ def batch_order(seed: tf.Tensor, size: int, steps: int, batch: int, replacement:
     return tf.reshape(walk[: steps * batch], [steps, batch])
 
 
+def hold_back(episode: Episode, ways: int, shots: int) -> Episode:
+    """The last `shots` support examples of each class become the episode's queries."""
+
+    def cut(values: tf.Tensor, part: slice) -> tf.Tensor:
+        by_class = tf.reshape(values, [ways, -1, *values.shape[1:]])[:, part]
+        return tf.reshape(by_class, [-1, *values.shape[1:]])
+
+    support, queries = slice(None, -shots), slice(-shots, None)
+    x, y = episode.support_x, episode.support_y
+    return Episode(cut(x, support), cut(y, support), cut(x, queries), cut(y, queries))
+
+
 class ImageDistribution:
     """Episodes over the classes of image splits; see `tasks.base.Distribution`."""
 

@@ -15,7 +15,6 @@ from tests.command import PROJECT, TINY, benchmark, record, records
 CONF = PROJECT / "conf"
 NOT_A_CHOICE = {"hydra"}  # how Hydra itself looks and launches; test_launchers runs those
 FITS = {  # what a choice needs beside it
-    "algorithm/fomaml_separate": ["task.train_shots=12"],
     "algorithm/fomaml_sine": ["task=sinusoid"],
     "algorithm/joint_sine": ["task=sinusoid"],
     "algorithm/maml": ["task.train_shots=1", "algorithm.meta_batch=2"],

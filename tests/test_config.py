@@ -104,12 +104,10 @@ REFUSED = {
         "evaluation.batch=6: must be at most 5 with algorithm.replacement=true"
     ),
     # tails and weights that do not fit
-    f"{FOMAML_TAIL}1": "algorithm.tail_shots=1: must be 0, or below task.train_shots=10 with inner",
     f"{FOMAML_TAIL}-1": "algorithm.tail_shots=-1: must be 0, or below task.train_shots=10",
-    f"{FOMAML_TAIL}10 algorithm.inner_batch=50": "algorithm.tail_shots=10: must be 0, or below tas",
-    f"{FOMAML_TAIL}2 algorithm.inner_steps=1": "algorithm.tail_shots=2: must be 0, or below task.t",
-    f"{FOMAML_TAIL}6 algorithm.inner_batch=30 algorithm.replacement=true": (
-        "algorithm.tail_shots=6: must be at most half of task.train_shots=10 with algorithm.repl"
+    f"{FOMAML_TAIL}10": "algorithm.tail_shots=10: must be 0, or below task.train_shots=10",
+    f"{FOMAML_TAIL}6 algorithm.inner_batch=21 algorithm.replacement=true": (
+        "algorithm.inner_batch=21: must be at most 20 with algorithm.replacement=true, the examples"
     ),
     "algorithm.step_weights=first": "algorithm.step_weights=first: must be all, average, last or a",
     "algorithm.step_weights=[1,2]": (

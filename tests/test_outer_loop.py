@@ -59,13 +59,21 @@ def tasks_of(chosen, iteration=0, queries=0):
     found = []
     for for_episode, for_batches in seeds(chosen, iteration):
         episode = TASK.sample("train", for_episode, TASK.ways, TASK.train_shots, queries)
-        steps, batch = chosen.inner_steps, chosen.inner_batch
-        order = batch_order(for_batches, 12, steps, batch, chosen.replacement)
-        if getattr(chosen, "tail_shots", 0):
-            order = chosen.order(TASK, for_batches)
-        parts = (episode.support_x, episode.support_y, order, episode.query_x, episode.query_y)
-        found.append(tuple(np.asarray(part) for part in parts))
+        order = order_of(chosen, for_batches)
+        parts = (episode.support_x, episode.support_y, episode.query_x, episode.query_y)
+        x, y, *query = map(np.asarray, parts)
+        found.append((x, y, order, *query))
     return found
+
+
+def order_of(chosen, seed):
+    """The rows of the support set that each step learns from, of different length with a tail."""
+    tail = getattr(chosen, "tail_shots", 0)
+    rows = np.arange(12).reshape(3, 4)  # ways and shots of TASK
+    heads, tails = rows[:, : 4 - tail].ravel(), rows[:, 4 - tail :].ravel()
+    steps = chosen.inner_steps - (tail > 0)
+    order = batch_order(seed, len(heads), steps, chosen.inner_batch, chosen.replacement).numpy()
+    return [*heads[order], *([tails] if tail else [])]
 
 
 def by_hand(chosen, state, weights, step, iteration=0):
@@ -122,24 +130,29 @@ def test_fomaml_moves_along_the_last_inner_step(network, state, replacement):
     assert_equal(outer(network, chosen, state), by_hand(chosen, state, [0, 0, 0, 1], 1.0), state)
 
 
-def test_fomaml_with_a_separate_tail(network, state):
-    sizes = TINY | dict(inner_batch=3)
-    chosen = algorithm("fomaml", **sizes, tail_shots=1)
-    assert_equal(outer(network, chosen, state), by_hand(chosen, state, [0, 0, 0, 1], 1.0), state)
+@pytest.mark.parametrize("weights", ["last", "all"])
+@pytest.mark.parametrize(("steps", "batch", "tail"), [(4, 3, 1), (4, 5, 1), (2, 4, 2), (1, 5, 1)])
+def test_a_separate_tail_is_a_last_step_on_all_that_is_held_back(
+    network, state, steps, batch, tail, weights
+):
+    """Whatever the size of the other batches; the only step where there is but one."""
+    sizes = TINY | dict(inner_steps=steps, inner_batch=batch, tail_shots=tail)
+    chosen = algorithm("fomaml", **sizes, step_weights=weights)
+    entering = [float(weights == "all")] * (steps - 1) + [1.0]
+    assert_equal(outer(network, chosen, state), by_hand(chosen, state, entering, 1.0), state)
 
 
 @pytest.mark.parametrize("replacement", [False, True], ids=["cycling", "replacement"])
-def test_the_separate_tail_is_exactly_the_examples_held_back(replacement):
-    """Three ways of four shots, rows 0-3, 4-7, 8-11; one shot a class held back: rows 3, 7, 11."""
+def test_the_other_steps_walk_through_what_the_tail_leaves(replacement):
+    """Three ways of four shots, one shot a class held back: nine in batches of three."""
     sizes = dict(inner_steps=5, inner_batch=3, tail_shots=1, replacement=replacement)
     chosen = algorithm("fomaml", **sizes)
     for index in range(10):
         order = chosen.order(TASK, fold_in(KEY, tf.constant(index, tf.int64))).numpy()
-        assert order.shape == (5, 3)
-        assert order[-1].tolist() == [3, 7, 11]
-        assert not set(order[:-1].ravel()) & {3, 7, 11}
-        if not replacement:  # nine others in four batches of three: one pass and a third
-            assert sorted(order[:3].ravel()) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+        assert order.shape == (4, 3)
+        assert set(order.ravel()) <= set(range(9))
+        if not replacement:  # one pass and a third
+            assert sorted(order[:3].ravel()) == list(range(9))
 
 
 def test_the_shared_tail_of_a_cycling_walk_is_fresh_until_the_examples_are_used_up():

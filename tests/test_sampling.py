@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tasks.episode import Episode
 from tasks.image_set import rotated, stacked
-from tasks.sampling import ImageDistribution, batch_order, choose, fold_in, split_seed
+from tasks.sampling import (
+    ImageDistribution,
+    batch_order,
+    choose,
+    fold_in,
+    hold_back,
+    split_seed,
+)
 from tasks.seeding import stateless_key
 from tests.toy import coded_images, decode
 
@@ -82,6 +90,16 @@ def test_fewer_shots_are_a_subset_of_more_with_the_same_queries():
     few, many = (images.sample("test", seed(5), 4, shots, 2) for shots in (1, 5))
     assert decode(few.query_x) == decode(many.query_x)
     assert set(decode(few.support_x)) < set(decode(many.support_x))
+
+
+def test_holding_back_makes_queries_of_the_last_shots_of_each_class():
+    labels = np.repeat([0, 1, 2], 4)
+    episode = Episode(np.arange(12.0)[:, None], labels, np.zeros((0, 1)), labels[:0])
+    held = hold_back(episode, ways=3, shots=1)
+    assert held.support_x.numpy().ravel().tolist() == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert held.query_x.numpy().tolist() == [[3], [7], [11]]
+    assert held.support_y.numpy().tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert held.query_y.numpy().tolist() == [0, 1, 2]
 
 
 def test_every_class_and_every_drawer_is_as_likely_as_any_other():
