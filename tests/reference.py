@@ -205,6 +205,76 @@ def conv_network(variables: list[np.ndarray], x: np.ndarray) -> np.ndarray:
     return now.reshape(len(now), -1) @ weights + bias
 
 
+class Gradient(NamedTuple):
+    """Of the paper's network: [P], and how near the nearest unit is to the kink of its ReLU."""
+
+    flat: np.ndarray
+    from_kink: float
+
+
+def conv_gradient(
+    variables: list[np.ndarray], x: np.ndarray, y: np.ndarray, reduction: str
+) -> Gradient:
+    """Gradient of the loss of `conv_network`, back-propagated by hand layer by layer."""
+    *blocks, weights, bias = [v.astype(np.float64) for v in variables]
+    now, kept, nearest = x.astype(np.float64), [], np.inf
+    for kernel, gamma, beta in zip(blocks[0::3], blocks[1::3], blocks[2::3], strict=True):
+        convolved = convolution(now, kernel)
+        normed = batch_norm(convolved, gamma, beta)
+        kept.append((now, kernel, gamma, convolved, normed))
+        nearest = min(nearest, float(np.abs(normed).min()))
+        now = np.maximum(normed, 0)
+    flat = now.reshape(len(now), -1)
+    outputs = flat @ weights + bias
+    slopes = np.exp(outputs - outputs.max(1, keepdims=True))
+    slopes /= slopes.sum(1, keepdims=True)
+    slopes[np.arange(len(y)), y] -= 1
+    if reduction == "mean":
+        slopes /= len(y)
+    found = [flat.T @ slopes, slopes.sum(0)]
+    back = (slopes @ weights.T).reshape(now.shape)
+    for below, kernel, gamma, convolved, normed in reversed(kept):
+        back = np.where(normed > 0, back, 0)
+        back, by_gamma, by_beta = batch_norm_gradient(convolved, gamma, back)
+        back, by_kernel = convolution_gradient(below, kernel, back)
+        found = [by_kernel, by_gamma, by_beta, *found]
+    return Gradient(np.concatenate([part.ravel() for part in found]), nearest)
+
+
+def batch_norm_gradient(
+    x: np.ndarray, gamma: np.ndarray, slopes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of sum(slopes * batch_norm(x)) with respect to x, gamma and beta."""
+    axes, back = (0, 1, 2), np.empty_like(x)
+    scale = np.sqrt(x.var(axes) + 1e-3)
+    normed = (x - x.mean(axes)) / scale
+    for c in range(x.shape[-1]):
+        inner = gamma[c] * slopes[..., c]
+        centred = inner - inner.mean() - normed[..., c] * (inner * normed[..., c]).mean()
+        back[..., c] = centred / scale[c]
+    return back, (slopes * normed).sum(axes), slopes.sum(axes)
+
+
+def convolution_gradient(
+    x: np.ndarray, kernel: np.ndarray, slopes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients of sum(slopes * convolution(x)) with respect to x and the kernel."""
+    _, height, width, _ = x.shape
+    _, down, right, _ = slopes.shape
+    top, left = (
+        max((out - 1) * 2 + 3 - side, 0) // 2 for out, side in ((down, height), (right, width))
+    )
+    padded = np.pad(x, ((0, 0), (top, 3), (left, 3), (0, 0)))
+    back, by_kernel = np.zeros_like(padded), np.zeros_like(kernel)
+    for i in range(down):
+        for j in range(right):
+            rows, columns = slice(2 * i, 2 * i + 3), slice(2 * j, 2 * j + 3)
+            slope = slopes[:, i, j]
+            by_kernel += np.tensordot(padded[:, rows, columns], slope, axes=(0, 0))
+            back[:, rows, columns] += np.tensordot(slope, kernel, axes=(1, 3))
+    return back[:, top : top + height, left : left + width], by_kernel
+
+
 def nearest_neighbour(support_x: np.ndarray, support_y: np.ndarray, query_x: np.ndarray) -> list:
     """For each query the label of the support example at the least Euclidean distance."""
     labels = []
