@@ -16,7 +16,7 @@ help:  ## list the targets
 
 install: $(VENV)/installed  ## create .venv with the pinned dependencies (nothing to do the second time)
 
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml setup.py $(wildcard benchmark/native/*.cpp benchmark/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: PYTHON=$(PYTHON): must be Python 3.11 or newer"; exit 1; }
 	@echo "Installing into $(VENV): about a minute"

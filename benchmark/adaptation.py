@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 from benchmark import config
 from benchmark.algorithms import Algorithm
-from benchmark.inner_loop import InnerLoop, Learner, predict
+from benchmark.engine import recorded_engine
+from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import Network
 from benchmark.running import initialisation
 from results.schema import ARRAYS, RECORD
@@ -89,7 +90,7 @@ class Classifier:
 
     def _graph(self, x: tf.Tensor, transductive: bool) -> tf.Tensor:
         episode = Episode(*self._support, x, None)
-        return predict(self._trained.inner.network, self._params, episode, transductive)
+        return self._trained.inner.predict(self._params, episode, transductive)
 
 
 def adapt(
@@ -180,7 +181,7 @@ def load(run: str | os.PathLike[str]) -> Trained:
     held, needed = state[0].size, network.initial.size
     rule = f"a run whose model has the {held} parameters of its {ARRAYS}, not {needed}"
     require(held == needed, "run", run, rule)
-    inner = algorithm.inner_loop(network, task.metric)
+    inner = algorithm.inner_loop(network, task.metric, recorded_engine(plain))
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
     learner = Learner(*map(tf.constant, state))
     return Trained(inner, learner, task, evaluation, algorithm.replacement, plain)

@@ -82,11 +82,18 @@ class Algorithm:
                 "(task.ways x task.train_shots)",
             )
 
-    def inner_loop(self, network: "Network", metric: str) -> "InnerLoop":
-        """How this algorithm adapts `network`; metric: of the task, it decides the loss."""
-        from benchmark.inner_loop import InnerLoop
+    def inner_loop(
+        self, network: "Network", metric: str, engine: str = "tensorflow"
+    ) -> "InnerLoop":
+        """How this algorithm adapts `network`.
 
-        return InnerLoop(
+        metric: of the task, it decides the loss; engine: "native" or "tensorflow".
+        """
+        from benchmark.inner_loop import InnerLoop
+        from benchmark.native.inner_loop import NativeInnerLoop
+
+        loop = NativeInnerLoop if engine == "native" else InnerLoop
+        return loop(
             network, metric, self.inner_optimizer, self.inner_learning_rate, self.loss_reduction
         )
 
@@ -176,11 +183,13 @@ class FirstOrder(Algorithm):
             f"tail of algorithm.tail_shots={self.tail_shots} a class",
         )
 
-    def inner_loop(self, network: "Network", metric: str) -> "InnerLoop":
+    def inner_loop(
+        self, network: "Network", metric: str, engine: str = "tensorflow"
+    ) -> "InnerLoop":
         """As `Algorithm.inner_loop`. Raises ConfigError for a network that it could not learn."""
         rule = "adapted as a whole by the inner loop: nothing else moves its parameters"
         require(network.adapted is None, "model", network.model.name, rule)
-        return super().inner_loop(network, metric)
+        return super().inner_loop(network, metric, engine)
 
     def weights(self) -> list[float]:
         """One weight an inner step."""

@@ -15,6 +15,7 @@ from omegaconf.errors import (
 
 from benchmark.algorithms import Algorithm
 from benchmark.command.identity import MOVED, fingerprint
+from benchmark.engine import ENGINES, obstacle, settled, tell_if_not_built
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from tasks.base import Task
@@ -94,12 +95,16 @@ class Runtime:
     jit: bool
     isolate: bool | None
     progress: str
+    engine: str
 
     def check(self) -> None:
         require(self.cores is None or self.cores >= 1, "runtime.cores", self.cores, "at least 1")
         require(self.threads >= 1, "runtime.threads", self.threads, "at least 1")
         known = ("auto", "off")
         require(self.progress in known, "runtime.progress", self.progress, f"one of {known}")
+        require(
+            self.engine in ENGINES, "runtime.engine", self.engine, f"one of {', '.join(ENGINES)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +159,10 @@ def load(cfg: DictConfig) -> Settings:
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
     ungrouped = strict("", Ungrouped, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
     plain = {key: value for key, value in as_dict(cfg).items() if key != "budget"}
+    if parts["runtime"].engine == "auto":
+        tell_if_not_built(plain)
+    plain = settled(plain)
+    parts["runtime"] = dataclasses.replace(parts["runtime"], engine=plain["runtime"]["engine"])
     settings = Settings(**dataclasses.asdict(ungrouped), plain=plain, **parts)
     check(settings)
     return settings
@@ -212,6 +221,8 @@ def check(settings: Settings) -> None:
     evaluation.check(task, algorithm)
     settings.training.check()
     settings.runtime.check()
+    if settings.runtime.engine == "native" and (why := obstacle(settings.plain)):
+        require(False, "runtime.engine", "native", f"auto or tensorflow: {why}")
     settings.tracking.check()
     sizes, most = task.sizes(), task.most_shots
     if most is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Evaluation
-from benchmark.inner_loop import SIDE_BY_SIDE, InnerLoop, Learner, predict
+from benchmark.inner_loop import SIDE_BY_SIDE, InnerLoop, Learner
 from results.statistics import mean_and_ci95
 from tasks.base import Distribution, Task
 from tasks.episode import Episode
@@ -125,7 +125,7 @@ class Evaluator:
             done = steps
             outputs.append(
                 [
-                    predict(self.inner.network, learner.params, episode, transductive)
+                    self.inner.predict(learner.params, episode, transductive)
                     for transductive in self.settings.transductive
                 ]
             )

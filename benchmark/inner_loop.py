@@ -39,6 +39,7 @@ class InnerLoop:
         self.metric = metric
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.loss_reduction = loss_reduction
         self.reduce = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[loss_reduction]
 
     def loss(self, params: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -86,17 +87,17 @@ class InnerLoop:
         _, learner = tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), learner))
         return learner
 
+    def predict(self, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
+        """Outputs [query, outputs] of adapted parameters for an episode's queries.
 
-def predict(network: Network, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
-    """Outputs [query, outputs] of adapted parameters for an episode's queries.
+        Transductive: the queries form one batch, so each one's normalisation sees the others.
+        Otherwise each query is the last of a batch behind the whole support set (paper, section
+        6.1).
+        """
+        if transductive:
+            return self.network(params, episode.query_x)
 
-    Transductive: the queries form one batch, so each one's normalisation sees the others.
-    Otherwise each query is the last of a batch behind the whole support set (paper, section 6.1).
-    """
-    if transductive:
-        return network(params, episode.query_x)
+        def alone(query: tf.Tensor) -> tf.Tensor:
+            return self.network(params, tf.concat([episode.support_x, query[None]], 0))[-1]
 
-    def alone(query: tf.Tensor) -> tf.Tensor:
-        return network(params, tf.concat([episode.support_x, query[None]], 0))[-1]
-
-    return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)
+        return tf.map_fn(alone, episode.query_x, parallel_iterations=SIDE_BY_SIDE)

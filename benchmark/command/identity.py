@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmark.engine import settled
 from results.schema import OWN_PACKAGES
 
 # What can change without changing a run's numbers is not part of its identity. (Threads inside an
@@ -45,6 +46,8 @@ def fingerprint(plain: dict[str, Any], version: int = 2) -> str:
     """sha256 of the settings less what does not change the numbers: NEUTRAL and own paths."""
     # json.loads makes 1 of 1.0, which is the same setting however it was typed.
     kept = json.loads(json.dumps(plain), parse_float=whole_number)
+    if kept.get("runtime", {}).get("engine") == "tensorflow":
+        del kept["runtime"]["engine"]  # the only one that there was when older records were written
     for key in NEUTRAL:
         *path, last = key.split(".")
         node = kept
@@ -88,7 +91,7 @@ def run_name(*, _root_: DictConfig) -> str:
     }
     values = {key: OmegaConf.select(_root_, key) for key in NAMED}
     parts = [NAMED[key].format(value) for key, value in values.items() if value is not None]
-    name = "-".join([*parts, fingerprint(plain)[:HASH]])
+    name = "-".join([*parts, fingerprint(settled(plain))[:HASH]])
     return re.sub(r"[^\w.+-]", "_", name)
 
 

@@ -8,7 +8,10 @@ from sysconfig import get_config_var
 import numpy as np
 from numpy.ctypeslib import ndpointer
 
+from tasks.checks import ConfigError
+
 WIDTHS = {16: "avx512", 8: "avx2", 4: "baseline"}  # floats in a vector, and the build that has them
+FILTERS = range(16, 129, 16)  # numbers of filters that it knows
 PROBLEMS = {  # what a call returns, as in inner_step.cpp
     1: "not enough memory",
     2: "parameters or sizes that are not those of the network",
@@ -53,6 +56,14 @@ def builds() -> dict[int, ctypes.CDLL]:
 def library() -> ctypes.CDLL | None:
     """The build of the widest vectors that this processor has; None where there is no build."""
     return next(iter(builds().values()), None)
+
+
+def needed() -> ctypes.CDLL:
+    """`library`, where it is known to be there. Raises ConfigError where it is not."""
+    found = library()
+    if found is None:
+        raise ConfigError("runtime.engine=native: must be tensorflow without the native library")
+    return found
 
 
 def with_types(library: ctypes.CDLL) -> ctypes.CDLL:

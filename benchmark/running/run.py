@@ -30,7 +30,7 @@ class Run:
         task, algorithm = settings.task, settings.algorithm
         distribution = task.load()
         network = build_network(settings.model, task, settings.seed)
-        inner = algorithm.inner_loop(network, task.metric)
+        inner = algorithm.inner_loop(network, task.metric, settings.runtime.engine)
         self.trainer = Trainer(settings, inner, distribution)
         self.evaluator = Evaluator(
             inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
