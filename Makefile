@@ -1,6 +1,6 @@
 # Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test lint readme reproduce clean
+.PHONY: help install sweep test lint docs notebook reproduce clean
 
 PYTHON ?= python3
 TASK   ?= glyphs
@@ -37,9 +37,12 @@ lint: install
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m mypy
 
-readme: install  ## remake the README's tables and figures from the committed records
-	@$(RUN) -m results.readme
+docs: install  ## remake the tables and figures of README.md and docs/ from the committed records
+	@$(RUN) -m scripts.docs
 	@$(RUN) -m results.reproduction
+
+notebook: install  ## run docs/first_steps.ipynb and keep what it prints
+	@$(RUN) -m scripts.notebook
 
 reproduce: install  ## spend HOURS=8 on what is missing of the paper, then write docs/reproduction.md
 	@$(RUN) -m benchmark.studies.reproduce --hours '$(HOURS)' --seeds '$(SEEDS)' $(if $(PLAN),--plan) $(if $(INTO),--into '$(INTO)')

@@ -7,6 +7,7 @@ import argparse
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,12 @@ def page(directory: Path) -> str:
     parts += ["## Figure 3: ours, the drawing and the authors' code", *figure_3(found)]
     if runs := runs_table(found, lines):
         parts += ["## Runs", runs]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(map(wrapped, filter(None, parts))) + "\n"
+
+
+def wrapped(part: str) -> str:
+    """A paragraph in lines that an editor shows; tables and headings stay as they are."""
+    return part if part.startswith(("|", "#")) else textwrap.fill(part, 110)
 
 
 INTRODUCTION = """\

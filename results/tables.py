@@ -124,7 +124,7 @@ def one_table(
         needed = row_keys(frame, [*across, *down])
     down = list(dict.fromkeys([*down, *needed]))
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
-    caption = caption_of(cells, episodes_of(frame))
+    caption = caption_of(cells)
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
     caption += following(frame, [*across, *down])
@@ -197,18 +197,18 @@ def episodes_of(frame: pd.DataFrame) -> str:
     )
 
 
-def caption_of(cells: pd.DataFrame, episodes: str) -> list[str]:
+def caption_of(cells: pd.DataFrame) -> list[str]:
     """What ± is. Cells that rest on another number of seeds than most are marked in place."""
     usual = usual_seeds(cells)
     if usual == 1:
         lines = [
-            f"± is the half-width of the 95 % interval over {episodes} of one seed, not over seeds."
+            "± is the half-width of the 95 % interval over the episodes of one seed, "
+            "not over seeds."
         ]
     else:
         lines = [
             f"Mean over {usual} seeds; ± is the half-width of the 95 % t interval over seeds, "
-            f"each seed's mean being over {episodes}, so that it holds the noise of "
-            "both."
+            "each seed's mean being over its episodes, so that it holds the noise of both."
         ]
     if usual == 2:
         lines.append(

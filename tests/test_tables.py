@@ -36,7 +36,7 @@ def test_seeds_are_averaged_with_the_t_interval_over_seeds(tmp_path):
     assert (one["interval_over"], one["seeds"], one["episodes"]) == ("seeds", 3, 400)
     assert table.caption[0].startswith(
         "Mean over 3 seeds; ± is the half-width of the 95 % t "
-        "interval over seeds, each seed's mean being over 400 "
+        "interval over seeds, each seed's mean being over its "
         "episodes, so that"
     )
 
@@ -47,7 +47,7 @@ def test_one_seed_keeps_its_interval_over_episodes_and_says_so(tmp_path):
     shown = tables.layout(table)
     assert shown.loc[0, "5-way 1-shot"] == "78.91 ± 1.70"
     assert table.caption == [
-        "± is the half-width of the 95 % interval over 400 episodes of one seed, not over seeds."
+        "± is the half-width of the 95 % interval over the episodes of one seed, not over seeds."
     ]
 
 
@@ -513,7 +513,7 @@ def test_a_baseline_of_fewer_episodes_pairs_with_the_first_of_them(tmp_path):
     other_way = comparison.paired_table(found, "scratch", "reptile")[0].iloc[0]
     assert other_way["difference"] == pytest.approx(-0.1, abs=1e-6)
     table = tables.accuracy_tables(found)[0]
-    assert "over 400 episodes (baselines 200) of one seed" in table.caption[0]
+    assert "400 episodes (baselines 200) for each number" in table.header[-1]
     assert table.rows == ["method"] and len(table.caption) == 1
 
 
