@@ -110,7 +110,7 @@ def test_every_direct_dependency_is_declared():
         "mlflow": "mlflow-skinny",
         "PIL": "pillow",
     }
-    known = set(sys.stdlib_module_names) | set(PACKAGES) | {"conf"}
+    known = set(sys.stdlib_module_names) | set(PACKAGES) | {"conf", "scripts"}
     scripts = {path.stem: set(imported(path)) for path in (PROJECT / "scripts").glob("*.py")}
     for module, names in (IMPORTS | scripts).items():
         for name in {name.split(".")[0] for name in names} - known:
