@@ -152,7 +152,11 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     Returns:
         The keys, then mean, ci95, interval_over ('seeds' where there are several, else
         'episodes'), seeds, episodes, metric. Intervals over seeds are `statistics.seed_interval`.
+        ci95_new_classes is for other test classes too, NaN where that is not known.
     """
+    if "ci95_classes" not in frame:  # of a learning curve
+        frame = frame.assign(ci95_classes=np.nan)
+    frame = frame.assign(of_classes=frame["ci95_classes"].astype(float) ** 2)
     cells = (
         frame.groupby(list(keys), dropna=False, sort=False)
         .agg(
@@ -163,6 +167,7 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
             of_episodes=("ci95", "first"),
             episodes_each=("episodes", "first"),
             kind=("metric", "first"),
+            of_classes=("of_classes", lambda squares: squares.mean(skipna=False)),
         )
         .reset_index()
     )
@@ -171,7 +176,9 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     cells["ci95"] = np.where(several, over_seeds, cells["of_episodes"].astype(float))
     cells["interval_over"] = np.where(several, "seeds", "episodes")
     cells["episodes"], cells["metric"] = cells["episodes_each"], cells["kind"]
-    extra = ["mean", "ci95", "interval_over", "seeds", "episodes", "metric"]
+    cells["ci95_new_classes"] = np.sqrt(cells["ci95"] ** 2 + cells["of_classes"])
+    widths = ["ci95", "ci95_new_classes"]
+    extra = ["mean", *widths, "interval_over", "seeds", "episodes", "metric"]
     return cells[[*(key for key in keys if key not in extra), *extra]]
 
 

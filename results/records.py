@@ -20,7 +20,7 @@ from results import schema
 from results.reading import DamagedRecord, one_line, read_curve, read_record
 from results.schema import BASELINES, PROTOCOL
 
-MEASURED = ["run", "status", "finished", "seed", "value", "ci95", "scores"]
+MEASURED = ["run", "status", "finished", "seed", "value", "ci95", "ci95_classes", "scores"]
 """Columns that differ from run to run without making it another configuration."""
 
 CURVE_COLUMNS = ["run", *schema.CURVE_COLUMNS]
@@ -53,7 +53,8 @@ class Records:
             run (directory), status, finished (ISO 8601), seed,
             method (the algorithm's name, 'scratch' or 'nearest_neighbour'),
             metric ('accuracy', as a share from 0 to 1, or 'mse'), value, ci95 (half-width of the
-            95 % interval over episodes, unit of value), scores (key in scores.npz, or missing),
+            95 % interval over episodes, unit of value), ci95_classes (what other test classes
+            add to it, or missing), scores (key in scores.npz, or missing),
             split, ways, shots, transductive, steps, queries, episodes (the protocol),
             version (the project's, as far as results may depend on it), data.test, data.train
             (hashes of the images) and the flattened configuration (`algorithm.meta_iterations`).
@@ -243,12 +244,12 @@ def is_own(key: str, value: Any) -> bool:
 
 def row(item: dict[str, Any], directory: str, method: str) -> dict[str, Any]:
     """One evaluation."""
-    ci95 = item.get("ci95")
+    widths = {key: item.get(key) for key in ("ci95", "ci95_classes")}
     return {
         "run": directory,
         "method": method,
         "value": float(item[item["metric"]]),
-        "ci95": np.nan if ci95 is None else float(ci95),
+        **{key: np.nan if width is None else float(width) for key, width in widths.items()},
         "scores": item.get("scores"),
         **{key: item.get(key) for key in PROTOCOL},
     }
@@ -295,7 +296,7 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns with the narrowest type that can miss values; a mixed one becomes text."""
     frame = frame.convert_dtypes()
-    real = [*frame.select_dtypes("Float64").columns, "value", "ci95"]
+    real = [*frame.select_dtypes("Float64").columns, "value", "ci95", "ci95_classes"]
     frame = frame.astype({column: float for column in real if column in frame})
     for column in frame.select_dtypes(object).columns:
         frame[column] = frame[column].map(str, na_action="ignore").astype("string")

@@ -20,9 +20,8 @@ RECORD = "record.json"
 SCORES = "scores.npz"
 """Per-episode scores, float32 [episode], under the key that an evaluation names as `scores`; of an
 accuracy also KEY/queries (`queries_key`), bool [episode, query], whether each query was right; and
-for each split classes/SPLIT (`classes_key`), integers [episode, way], the classes of each episode
-by their number in the split (all protocols of a split share the episodes). Queries run class by
-class, as `Episode.query_y` does."""
+under the key that it names as `classes`, integers [episode, way], the classes of each episode by
+their number in the split. Queries run class by class, as `Episode.query_y` does."""
 
 CURVE = "learning_curve.csv"
 """The learning curve so far, while a run goes on: CURVE_COLUMNS."""
@@ -129,10 +128,15 @@ SCORE_FIELDS = {
     "queries": Field(int, 1),
     "episodes": Field(int, 1),
     "ci95": Field(float, 0),
+    "ci95_classes": Field(float, 0),
     "scores": Field(str),
+    "classes": Field(str),
 }
 """An evaluation; a baseline has a `method` besides, a point of the curve an `iteration`. Each holds
-its number under the name of its metric (VALUE_FIELDS). `ci95` is null where there is none."""
+its number under the name of its metric (VALUE_FIELDS). `ci95` is the half-width of its 95 % interval
+over episodes, given the classes of the split; `ci95_classes` what other classes would add
+(`statistics.new_classes`); either is null where there is none. `scores` and `classes` are keys in
+SCORES."""
 
 SETTING_FIELDS = {
     "seed": Field(int, 0),
@@ -173,9 +177,9 @@ def queries_key(scores: str) -> str:
     return f"{scores}/queries"
 
 
-def classes_key(split: str) -> str:
-    """Key in SCORES of the classes of a split's episodes."""
-    return f"classes/{split}"
+def classes_key(split: str, shots: int) -> str:
+    """Key in SCORES of the classes of a protocol's episodes."""
+    return f"classes/{split}/{shots}shot"
 
 
 def digest(content: bytes) -> str:

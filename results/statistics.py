@@ -11,7 +11,8 @@ episodes, and another seed trains another network. Three estimates follow:
 - two methods on the same episodes: the interval of their *difference* (`paired_difference`),
   far narrower than the two intervals apart, since a hard episode is hard for both.
 
-None of them covers the choice of the test classes while `task.split_seed` is fixed.
+All three are given the test classes. Other classes (the characters of another split) would be
+easier or harder, and no number of episodes tells how much; `new_classes` is what they add.
 """
 
 from collections.abc import Sequence
@@ -114,6 +115,42 @@ def seed_interval(seed_means: ArrayLike, episodes: int) -> Estimate:
     seed_means = vector(seed_means, "seed_means", least=2)
     half_width = float(t_half_width(seed_means.std(ddof=1), seed_means.size))
     return Estimate(float(seed_means.mean()), half_width, "seeds", seed_means.size, episodes)
+
+
+def new_classes(scores: ArrayLike, classes: ArrayLike, total: int) -> float:
+    """Half-width of the 95 % interval that other test classes alone would give a mean score.
+
+    The mean over all episodes that C classes allow is a U-statistic of the classes, whose order is
+    the N of an episode. So over draws of C classes from a population its variance is
+    N ** 2 / C * zeta, zeta being the variance over classes of the expected score of an episode that
+    holds the class (Hoeffding 1948): a hard class spoils its own queries and, mistaken for others,
+    theirs. zeta is the mean product of the deviations of two episodes that share a class, free of
+    the noise within episodes; it is corrected for the mean that they deviate from, which they made
+    themselves, and for drawing N of C without replacement. Join it to an interval over episodes or seeds as the root of the summed squares.
+
+    Args:
+        scores: [episode], of one network (or their mean over networks).
+        classes: [episode, way], the classes of each episode.
+        total: the number of classes C that episodes are drawn from.
+
+    Returns:
+        NaN where no two episodes share a class, or episodes hold all classes.
+    """
+    scores, classes = vector(scores, "scores", least=1), np.asarray(classes)
+    ways = classes.shape[1]
+    deviation = np.repeat(scores - scores.mean(), ways)
+    _, place = np.unique(classes, return_inverse=True)
+    place = place.ravel()
+    sums, squares, counts = (
+        np.bincount(place, weights) for weights in (deviation, deviation**2, np.ones(place.size))
+    )
+    pairs = float((counts * (counts - 1)).sum())
+    if total <= ways or not pairs:
+        return float("nan")
+    own_mean = float(scores.var(ddof=1)) / scores.size
+    shared = max(float((sums**2 - squares).sum()) / pairs + own_mean, 0.0)
+    zeta = shared * total * (total - 1) / (total - ways) ** 2
+    return t_quantile(total - 1) * ways * float(np.sqrt(zeta / total))
 
 
 def paired_difference(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> Estimate:

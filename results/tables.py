@@ -243,14 +243,18 @@ def following(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 # --- text ----------------------------------------------------------------------------------------
 
 
-def show_number(mean: float, half_width: float, metric: str) -> str:
-    """'95.39 ± 0.09' in percent for accuracy; '0.132 ± 0.012' for mse; '± -' without interval."""
+def show_number(mean: float, half_width: float, metric: str, wider: float = np.nan) -> str:
+    """'95.39 ± 0.09' in percent for accuracy; '0.132 ± 0.012' for mse; '± -' without interval.
+
+    With the wider interval for other test classes in brackets, where it is known: '± 0.09 (0.75)'.
+    """
     digits, scale = 2, 100
     if metric != "accuracy":
         digits = min(8, max(0, 2 - int(np.floor(np.log10(mean))))) if mean > 0 else 3
         scale = 1
     width = "-" if np.isnan(half_width) else f"{scale * half_width:.{digits}f}"
-    return f"{scale * mean:.{digits}f} ± {width}"
+    brackets = "" if np.isnan(wider) else f" ({scale * wider:.{digits}f})"
+    return f"{scale * mean:.{digits}f} ± {width}{brackets}"
 
 
 def layout(table: Table) -> pd.DataFrame:
@@ -261,8 +265,10 @@ def layout(table: Table) -> pd.DataFrame:
     names = cells[table.columns].drop_duplicates().sort_values(table.columns)
     text["_column"] = [column_label(line) for line in cells[table.columns].to_dict("records")]
     text["_cell"] = [
-        show_number(mean, width, table.metric) + note
-        for mean, width, note in zip(cells["mean"], cells["ci95"], notes, strict=True)
+        show_number(mean, width, table.metric, wider) + note
+        for mean, width, wider, note in zip(
+            cells["mean"], cells["ci95"], cells["ci95_new_classes"], notes, strict=True
+        )
     ]
     order = [column_label(line) for line in names.to_dict("records")]
     wide = text.groupby([*table.rows, "_column"], sort=False)["_cell"].first().unstack("_column")

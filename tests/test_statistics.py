@@ -146,3 +146,68 @@ def test_paired_difference_refuses_what_cannot_be_paired():
 )
 def test_verdict(difference, own, other, expected):
     assert statistics.verdict(difference, own, other) == expected
+
+
+# --- other test classes --------------------------------------------------------------------------
+
+
+def population(rng, size):
+    """Characters that differ in how hard they are and in how often others are mistaken for them."""
+    return rng.normal(3.0, 1.0, size), rng.exponential(1.0, size)
+
+
+def play(rng, hard, alike, episodes, ways):
+    """Scores [episode] and classes [episode, way] of episodes drawn from the given characters.
+
+    A query is right with odds of exp(easiness of its class less what the others look like it).
+    """
+    classes = rng.integers(len(hard), size=(episodes, ways))
+    while (again := (np.diff(np.sort(classes, axis=1), axis=1) == 0).any(axis=1)).any():
+        classes[again] = rng.integers(len(hard), size=(again.sum(), ways))  # none twice
+    others = alike[classes].sum(axis=1, keepdims=True) - alike[classes]
+    mistaken = others / (ways - 1)
+    chance = 1 / (1 + np.exp(mistaken - hard[classes]))
+    return (rng.random(chance.shape) < chance).mean(axis=1), classes
+
+
+@pytest.mark.parametrize(("ways", "size", "episodes"), [(5, 200, 1_000), (20, 200, 500)])
+def test_interval_for_new_classes_covers_the_truth_over_splits(ways, size, episodes):
+    """95 +- 2 of 100 splits; the interval over episodes alone leaves out a fifth or more."""
+    rng = np.random.default_rng(11)
+    truth = play(rng, *population(rng, 200_000), 100_000, ways)[0].mean()
+    covered, without = [], []
+    for _ in range(400):
+        scores, classes = play(rng, *population(rng, size), episodes, ways)
+        estimate = statistics.episode_interval(scores)
+        more = statistics.new_classes(scores, classes, size)
+        error = abs(estimate.mean - truth)
+        covered.append(error <= np.hypot(estimate.half_width, more))
+        without.append(error <= estimate.half_width)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(without) < 0.8
+
+
+def test_classes_that_are_all_alike_add_nothing():
+    rng = np.random.default_rng(5)
+    added = [
+        statistics.new_classes(*play(rng, np.full(423, 3.0), np.full(423, 1.0), 2_000, 5), 423)
+        for _ in range(20)
+    ]
+    episodes = statistics.t_half_width(0.16, 2_000)
+    assert np.median(added) < episodes
+
+
+def test_new_classes_by_hand():
+    """Two episodes share class 0: deviations 0.25 and 0.15 of them, -0.4 of the third.
+
+    The product is 0.0375 in each of 2 ordered pairs; the variance 0.1225 of the scores makes that
+    of their mean 0.1225 / 3; C = 9, N = 2: zeta = (0.0375 + 0.1225 / 3) * 72 / 49.
+    """
+    width = statistics.new_classes([0.9, 0.8, 0.25], [[0, 1], [0, 2], [3, 4]], 9)
+    zeta = (0.0375 + 0.1225 / 3) * 9 * 8 / 7**2
+    assert width == pytest.approx(2.306004 * 2 * np.sqrt(zeta / 9), rel=1e-6)
+
+
+def test_episodes_that_share_no_class_tell_nothing_of_new_ones():
+    assert np.isnan(statistics.new_classes([0.5, 0.6], [[0, 1], [2, 3]], 9))
+    assert np.isnan(statistics.new_classes([0.5, 0.6], [[0, 1], [1, 0]], 2))
