@@ -1,97 +1,163 @@
 """Ours against the published numbers, and one method against another on the same episodes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from results import reading, records, schema, statistics
-from results.grouping import BadOption, row_keys, select, summarise, varying_keys
+from results.grouping import (
+    BadOption,
+    row_keys,
+    rows_where,
+    same_number,
+    select,
+    summarise,
+    varying_keys,
+)
+from results.labels import show_value
 
 PUBLISHED = Path(__file__).parent / "published"
+
+
+IDENTITY = ("task.name", "task.split", "model.name")
+"""Settings without which a run has no published counterpart: its data and its network."""
+
+ROW = ("task", "method", "ways", "shots")
+"""What a row of the published settings is of; a missing value stands for any."""
+
+GROUPS = ("task.", "model.", "algorithm.", "evaluation.")
+FREE = ("task.name", "task.ways", "task.split_seed", "algorithm.name")
+"""Settings that a published number does not fix: its identity, and which random split it is of."""
 
 
 def published_numbers() -> pd.DataFrame:
     """Every published number in `results/published/*.csv`.
 
-    Columns: method, ways, shots, transductive, accuracy and half_width (percent; missing where not
-    stated), interval (what ± means), meta_iterations, steps, train_shots (the paper's settings),
-    comparable (whether tables compare with it), source, file.
+    Columns: task, method, ways, shots, transductive, accuracy and half_width (percent; missing
+    where not stated), interval (what ± means), meta_iterations, comparable (whether tables compare
+    with it), source, file.
     """
     frames = [pd.read_csv(file).assign(file=file.stem) for file in sorted(PUBLISHED.glob("*.csv"))]
     return pd.concat(frames, ignore_index=True).convert_dtypes()
 
 
+def published_settings(row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The settings behind a published number: of each key the values that are its own.
+
+    From `results/published/settings/*.csv`, where `|` parts values that are as good: MAML's paper
+    and code test after different numbers of steps, and the paper does not say whether the tasks of
+    a meta-batch hand Adam's state on.
+    """
+    frame = all_published_settings()
+    for key in ROW:
+        frame = frame[frame[key].isna() | frame[key].eq(str(row[key]))]
+    settings = dict(zip(frame["key"], frame["value"].str.split("|"), strict=True))
+    if not pd.isna(row["meta_iterations"]):
+        settings["algorithm.meta_iterations"] = [str(row["meta_iterations"])]
+    return settings
+
+
+@cache
+def all_published_settings() -> pd.DataFrame:
+    """The lines of `results/published/settings/*.csv`: ROW, key, value; all of it text."""
+    files = sorted(PUBLISHED.glob("settings/*.csv"))
+    return pd.concat([pd.read_csv(file, dtype=str) for file in files], ignore_index=True)
+
+
 def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Our cells that have a published counterpart, side by side.
 
-    A counterpart has the same method, ways, shots and transduction; ours must be Omniglot with the
-    paper's split, test classes and the paper's network.
+    A counterpart has the same method, ways, shots and transduction, and its data and network
+    (IDENTITY) are ours, on test classes.
 
     Args:
         frame: evaluations; keys: what spans a cell (`summarise`), in the order of the lines.
 
     Returns:
-        The keys, mean, ci95, interval_over, seeds, episodes (percent), published, published_ci95,
-        published_interval, difference, joint_ci95 (root of the summed squares), verdict ('within',
-        'above', 'below' the joint interval), settings ('the paper's', or what was changed, such
-        as 'partial: 2 % of 100000 meta-iterations'), source.
+        The keys, mean, ci95, ci95_new_classes, interval_over, seeds, episodes (percent), published,
+        published_ci95, published_interval, difference, joint_ci95 (root of the summed squares; of
+        ours the interval for new classes, where it is known), verdict ('within', 'above', 'below'
+        the joint interval, 'unknown' without one), settings ('the paper's', or all that departs
+        from them, such as 'partial: 2 % of 100000 meta-iterations'), source.
     """
     eligible = frame[(frame["metric"] == "accuracy") & (frame["split"] == "test")]
-    needed = {"task.name": "omniglot", "task.split": "paper", "model.name": "conv"}
-    for key, value in needed.items():
-        eligible = (
-            eligible[eligible[key].eq(value).fillna(False)]
-            if key in eligible
-            else eligible.iloc[:0]
-        )
-    if eligible.empty:
+    if eligible.empty or any(key not in eligible for key in IDENTITY):
         return pd.DataFrame()
-    settings = {
-        "algorithm.meta_iterations": "meta_iterations",
-        "steps": "steps",
-        "task.train_shots": "train_shots",
-    }
+    own = [str(key) for key in eligible if is_setting(str(key))]
     identity = ["method", "ways", "shots", "transductive"]
-    own = [key for key in settings if key in eligible]
-    keys = list(dict.fromkeys([*keys, *identity, *own]))
-    ours = summarise(eligible, keys).sort_values(keys)
+    ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
     numbers = published_numbers()
-    theirs = numbers[numbers["comparable"].eq(True)].rename(
-        columns={
-            **{v: f"paper.{v}" for v in settings.values()},
-            "accuracy": "published",
-            "half_width": "published_ci95",
-            "interval": "published_interval",
-        }
-    )
-    both = ours.merge(theirs.drop(columns=["comparable", "file"]), on=identity)
-    both[["mean", "ci95"]] *= 100
-    both["difference"] = both["mean"] - both["published"].astype(float)
-    other = both["published_ci95"].astype("Float64").to_numpy(dtype=float, na_value=0.0)
-    both["joint_ci95"] = np.hypot(both["ci95"], other)
-    both["verdict"] = [
-        statistics.verdict(d, w)
-        for d, w in zip(both["difference"], both["joint_ci95"], strict=True)
-    ]
-    both["settings"] = [changed(line, settings) for _, line in both.iterrows()]
-    return both.drop(columns=[f"paper.{v}" for v in settings.values()])
+    papers: Any = numbers[numbers["comparable"].eq(True)].to_dict("records")
+    pairs = [beside(line, p) for p in papers for line in counterparts(ours, p)]
+    told = [key for key in ("steps", "algorithm.meta_iterations") if key in ours]
+    columns = list(dict.fromkeys([*keys, *identity, *told, *MEASURES]))
+    both = pd.DataFrame(pairs).reindex(columns=columns)
+    return both.convert_dtypes().sort_values(columns[: -len(MEASURES)], ignore_index=True)
 
 
-def changed(line: pd.Series, settings: dict[str, str]) -> str:
-    """How a run of ours departs from the paper's budget and settings."""
-    changes = []
-    for ours, theirs in settings.items():
-        value, paper = line.get(ours), line[f"paper.{theirs}"]
-        if pd.isna(paper) or pd.isna(value) or value == paper:
+def is_setting(key: str) -> bool:
+    """Whether a column may change a number, seeds and what the number is of apart."""
+    return key.startswith(GROUPS) or key in ("steps", "queries")
+
+
+def counterparts(ours: pd.DataFrame, paper: dict[str, Any]) -> Any:
+    """Our cells that measure what a published number does."""
+    settings = published_settings(paper)
+    where = {key: paper[key] for key in ("method", "ways", "shots", "transductive")}
+    where |= {key: settings[key][0] for key in IDENTITY if key in settings}
+    return rows_where(ours, {"task.name": paper["task"], **where}).to_dict("records")
+
+
+def beside(line: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
+    """One of our cells with the published number beside it, in percent."""
+    mean, ci95, wider = (100 * line[key] for key in ("mean", "ci95", "ci95_new_classes"))
+    theirs = 0.0 if pd.isna(paper["half_width"]) else float(paper["half_width"])
+    difference = mean - float(paper["accuracy"])
+    joint = float(np.hypot(ci95 if np.isnan(wider) else wider, theirs))
+    return {
+        **line,
+        "mean": mean,
+        "ci95": ci95,
+        "ci95_new_classes": wider,
+        "published": paper["accuracy"],
+        "published_ci95": paper["half_width"],
+        "published_interval": paper["interval"],
+        "difference": difference,
+        "joint_ci95": joint,
+        "verdict": statistics.verdict(difference, joint),
+        "settings": "; ".join(departures(line, published_settings(paper))) or "the paper's",
+        "source": paper["source"],
+    }
+
+
+def departures(line: Mapping[str, Any], paper: Mapping[str, list[str]]) -> Iterator[str]:
+    """Every setting of ours that is not the published one, or that the paper's do not have."""
+    for key, wanted in paper.items():
+        value = show_value(line.get(key))
+        if any(value == choice or same_number(value, choice) for choice in wanted):
             continue
-        if theirs == "meta_iterations":
-            kind = "partial" if value < paper else "larger"
-            changes.append(f"{kind}: {100 * value / paper:.3g} % of {paper} meta-iterations")
+        if key == "algorithm.meta_iterations" and value != "-":
+            share = float(value) / float(wanted[0])
+            kind = "partial" if share < 1 else "larger"
+            yield f"{kind}: {100 * share:.3g} % of {wanted[0]} meta-iterations"
         else:
-            changes.append(f"{value} {theirs.replace('_', ' ')} (paper {paper})")
-    return "; ".join(changes) or "the paper's"
+            name = key.rpartition(".")[2]
+            yield f"{name} {'not known' if value == '-' else value} (paper {' or '.join(wanted)})"
+    for key, value in line.items():
+        if is_setting(key) and key not in (*paper, *FREE) and not pd.isna(value):
+            yield f"{key.rpartition('.')[2]} {show_value(value)} (paper without)"
+
+
+MEASURES = (
+    *("mean", "ci95", "ci95_new_classes", "interval_over", "seeds", "episodes", "metric"),
+    "published",
+    *("published_ci95", "published_interval", "difference", "joint_ci95", "verdict", "settings"),
+    "source",
+)
 
 
 def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.DataFrame, list[str]]:

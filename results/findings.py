@@ -7,6 +7,7 @@ judged for itself; what else varies on a side is compared like with like.
 """
 
 import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
 from results.comparison import common_episodes
 from results.grouping import row_keys, rows_where
-from results.labels import counted, row_label, show_value, tail_names
+from results.labels import ONE_TRAINING, about_this_run, counted, row_label, show_value, tail_names
 
 Verdict = Literal["held", "not held", "undecided", "no records"]
 
@@ -92,6 +93,16 @@ class Outcome:
         if "not held" in verdicts:
             return "not held"
         return "undecided" if self.missing or "undecided" in verdicts else "held"
+
+    @property
+    def seeds(self) -> int:
+        """Seeds behind the difference that has fewest."""
+        return min((difference.estimate.seeds for difference in self.differences), default=0)
+
+    @property
+    def word(self) -> str:
+        """The verdict as printed: with one seed, in this run at most."""
+        return about_this_run(self.verdict, self.seeds)
 
     @property
     def evidence(self) -> str:
@@ -219,11 +230,11 @@ CAPTION = [
     "Accuracy in percent. A claim is held (or not held) where the 95 % interval of its difference",
     f"lies above (or below) zero, or minus {POINTS} for what may lose as much; across, it is",
     "undecided. The number of claims is not corrected for. ± is the half-width of that interval:",
-    "over seeds where there are several; with one, over its episodes, so that training with",
-    "another seed may give another difference.",
+    "over seeds where there are several, else over episodes.",
+    *textwrap.wrap(ONE_TRAINING, 95),
 ]
 
-WIDTHS = {"finding": 44, "setting": 24, "verdict": 10, "evidence": 52}
+WIDTHS = {"finding": 44, "setting": 24, "verdict": 11, "evidence": 52}
 
 
 def render(outcomes: Sequence[Outcome], style: str) -> str | bytes:
@@ -238,7 +249,7 @@ def layout(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         {
             "finding": [f"{o.finding.statement[:-1]} [{o.finding.source}]." for o in outcomes],
             "setting": setting_names(outcomes),
-            "verdict": [outcome.verdict for outcome in outcomes],
+            "verdict": [outcome.word for outcome in outcomes],
             "evidence": [outcome.evidence for outcome in outcomes],
         }
     )
@@ -251,7 +262,7 @@ def numbers(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             "finding": outcome.finding.name,
             "source": outcome.finding.source,
             "setting": setting,
-            "verdict": outcome.verdict,
+            "verdict": outcome.word,
             "first": difference.claim.first.label,
             "second": difference.claim.second.label,
             "among": difference.among,

@@ -68,6 +68,18 @@ def combination(method: Any) -> Combination | None:
     return Combination(max(steps), kind)
 
 
+ONE_TRAINING = (
+    "With one seed a verdict is about this run: its interval knows the noise of the episodes "
+    "alone, and another training gives another number."
+)
+
+
+def about_this_run(verdict: str, seeds: int) -> str:
+    """A verdict as far as one training can give it: 'held in this run' where there is one seed."""
+    decided = verdict not in ("undecided", "unknown", "no records")
+    return f"{verdict} in this run" if decided and seeds == 1 else verdict
+
+
 def counted(count: int, noun: str) -> str:
     """'1 seed', '3 seeds'."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -134,6 +134,7 @@ def published_of(made: Sequence[tables.Table]) -> dict[str, Any] | None:
     numbers = comparison.published_numbers()
     frame = pd.DataFrame(
         {
+            "task": numbers["task"],
             "method": numbers["method"].map(labels.method_name),
             "protocol": [
                 labels.column_label(line)

@@ -133,8 +133,8 @@ SCORE_FIELDS = {
     "classes": Field(str),
 }
 """An evaluation; a baseline has a `method` besides, a point of the curve an `iteration`. Each holds
-its number under the name of its metric (VALUE_FIELDS). `ci95` is the half-width of its 95 % interval
-over episodes, given the classes of the split; `ci95_classes` what other classes would add
+its number under the name of its metric (VALUE_FIELDS). `ci95` is the half-width of its 95 %
+interval over episodes, given the classes of the split; `ci95_classes` what other classes would add
 (`statistics.new_classes`); either is null where there is none. `scores` and `classes` are keys in
 SCORES."""
 

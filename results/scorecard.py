@@ -293,20 +293,15 @@ def statement(finding: Finding, full: records.Records, found: records.Records) -
     outcomes = [o for o in findings.check(full, [finding]) if o.differences]
     if not outcomes:
         return line
-    best = max(outcomes, key=seeds_of)
+    best = max(outcomes, key=lambda outcome: outcome.seeds)
     return replace(
         line,
         ours=best.evidence,
         holds=best.verdict,
-        seeds=seeds_of(best),
+        seeds=best.seeds,
         budget="the paper's",
         runs=runs_of(best, found),
     )
-
-
-def seeds_of(outcome: findings.Outcome) -> int:
-    """Seeds behind the least covered difference."""
-    return min(difference.estimate.seeds for difference in outcome.differences)
 
 
 def runs_of(outcome: findings.Outcome, found: records.Records) -> tuple[str, ...]:

@@ -126,7 +126,8 @@ def new_classes(scores: ArrayLike, classes: ArrayLike, total: int) -> float:
     holds the class (Hoeffding 1948): a hard class spoils its own queries and, mistaken for others,
     theirs. zeta is the mean product of the deviations of two episodes that share a class, free of
     the noise within episodes; it is corrected for the mean that they deviate from, which they made
-    themselves, and for drawing N of C without replacement. Join it to an interval over episodes or seeds as the root of the summed squares.
+    themselves, and for drawing N of C without replacement. Join it to an interval over episodes or
+    seeds as the root of the summed squares.
 
     Args:
         scores: [episode], of one network (or their mean over networks).

@@ -22,6 +22,8 @@ from results.grouping import (
     varying_keys,
 )
 from results.labels import (
+    ONE_TRAINING,
+    about_this_run,
     column_label,
     counted,
     method_name,
@@ -220,6 +222,11 @@ def caption_of(cells: pd.DataFrame) -> list[str]:
             "A cell that rests on another number of seeds says so; with one seed, its ± "
             "is over episodes."
         )
+    if cells["ci95_new_classes"].notna().any():
+        lines.append(
+            "In brackets: the half-width for new characters (other test classes) too; ± alone is "
+            "for these, however many episodes there are."
+        )
     return lines
 
 
@@ -295,9 +302,14 @@ def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataF
             **{short_key(key, rows): as_printed(key, comparison[key]) for key in extra},
             "protocol": protocol_labels(comparison),
             "ours": [
-                f"{m:.2f} ± {w:.2f} ({counted(n, 'seed')})"
-                for m, w, n in zip(
-                    comparison["mean"], comparison["ci95"], comparison["seeds"], strict=True
+                f"{show_number(m / 100, w / 100, 'accuracy', wider / 100)}, {counted(n, 'seed')}"
+                for m, w, wider, n in zip(
+                    *(
+                        comparison[key].astype(float)
+                        for key in ("mean", "ci95", "ci95_new_classes")
+                    ),
+                    comparison["seeds"],
+                    strict=True,
                 )
             ],
             "published": [
@@ -309,9 +321,9 @@ def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataF
                 for d, w in zip(comparison["difference"], comparison["joint_ci95"], strict=True)
             ],
             "verdict": [
-                verdict + (", partial budget" if "partial" in settings else "")
-                for verdict, settings in zip(
-                    comparison["verdict"], comparison["settings"], strict=True
+                about_this_run(verdict, seeds) + (", partial budget" if "partial" in text else "")
+                for verdict, seeds, text in zip(
+                    *(comparison[key] for key in ("verdict", "seeds", "settings")), strict=True
                 )
             ],
             "settings": list(comparison["settings"]),
@@ -327,7 +339,10 @@ def comparison_caption(comparison: pd.DataFrame) -> list[str]:
     ]
     return [
         "Ours against the published numbers, in percent. Verdict: the difference lies within, "
-        "above or below the joint 95 % interval, the root of the summed squares of both ±.",
+        "above or below the joint 95 % interval, the root of the summed squares of both ±; of ours "
+        "the one in brackets, where it is known, since the published numbers are of other "
+        "characters.",
+        *([ONE_TRAINING] if comparison["seeds"].eq(1).any() else []),
         f"The published ± is, for {'; for '.join(meanings)}.",
         f"Published: {'; '.join(comparison['source'].unique())}.",
     ]

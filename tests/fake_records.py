@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
         "validation_classes": 0,
         "within_alphabet": False,
     },
-    "model": {"name": "conv", "filters": 64},
+    "model": {"name": "conv", "layers": 4, "filters": 64},
     "algorithm": {
         "name": "reptile",
         "meta_iterations": 2000,
@@ -29,7 +29,14 @@ CONFIG: dict[str, Any] = {
         "inner_batch": 10,
         "inner_optimizer": "adam",
         "inner_learning_rate": 0.001,
+        "loss_reduction": "sum",
+        "replacement": False,
+        "serial": False,
         "outer_step": 1.0,
+        "outer_step_final": 0.0,
+        "outer_optimizer": None,
+        "step_weights": "all",
+        "tail_shots": 0,
     },
     "evaluation": {
         "shots": [1, 5],

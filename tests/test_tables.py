@@ -7,9 +7,11 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from results import comparison, grouping, records, tables
 from tests import fake_records as fake
+from tests import toy
 
 
 def table_of(directory, **options):
@@ -277,7 +279,16 @@ def test_a_bad_condition_says_what_is_possible(tmp_path, condition, message):
 def test_every_published_number_has_a_source_and_says_what_its_interval_is():
     numbers = comparison.published_numbers()
     assert numbers["source"].notna().all() and numbers["interval"].notna().all()
-    assert numbers["accuracy"].astype(float).between(75, 100).all()
+    assert numbers["accuracy"].astype(float).between(45, 100).all()
+    of_the_paper = numbers[numbers["file"] == "nichol2018"]
+    names = {"omniglot": "table 2", "mini_imagenet": "table 1"}
+    for task, group in of_the_paper.groupby("task"):
+        assert (
+            group["source"]
+            .str.contains(f"arXiv:1803.02999v3), {names[task]} (page 9)", regex=False)
+            .all()
+        )
+    assert of_the_paper["task"].value_counts().to_dict() == {"omniglot": 16, "mini_imagenet": 8}
     compared = numbers[numbers["comparable"]]
     assert len(compared) == 16
     assert not compared.duplicated(["method", "ways", "shots", "transductive"]).any()
@@ -327,9 +338,94 @@ def test_a_partial_budget_and_other_settings_are_marked(tmp_path):
     fake.write(tmp_path, fake.record({"task.train_shots": 5}, evaluations=[row], baselines=[]))
     table = table_of(tmp_path, published=True)
     assert table.comparison["settings"].tolist() == [
-        "partial: 2 % of 100000 meta-iterations; 10 steps (paper 50); 5 train shots (paper 10)"
+        "train_shots 5 (paper 10); steps 10 (paper 50); partial: 2 % of 100000 meta-iterations"
     ]
-    assert "below, partial budget" in tables.render([table], "text")
+    text = tables.render([table], "text")
+    assert "below in this run, partial budget" in text
+    assert "With one seed a verdict is about this run" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"task.rotations": False}, "rotations false (paper true)"),
+        ({"task.within_alphabet": True}, "within_alphabet true (paper false)"),
+        ({"task.validation_classes": 500}, "validation_classes 500 (paper 0)"),
+        ({"model.filters": 8}, "filters 8 (paper 64)"),
+        ({"algorithm.inner_learning_rate": 0.1}, "inner_learning_rate 0.1 (paper 0.001)"),
+        ({"algorithm.meta_batch": 1}, "meta_batch 1 (paper 5)"),
+        ({"algorithm.outer_optimizer": "adam"}, "outer_optimizer adam (paper -)"),
+        ({"algorithm.replacement": True}, "replacement true (paper false)"),
+        ({"evaluation.batch": 25}, "batch 25 (paper 5)"),
+        ({"algorithm.momentum": 0.9}, "momentum 0.9 (paper without)"),
+        ({"algorithm._target_": "mine.Reptile"}, "_target_ mine.Reptile (paper without)"),
+        ({"algorithm.serial": True}, "the paper's"),
+        ({"task.split_seed": 7, "seed": 3, "runtime.threads": 8}, "the paper's"),
+    ],
+)
+def test_the_papers_means_every_setting_that_changes_a_number(tmp_path, changed, told):
+    budget = {"algorithm.meta_iterations": 100_000}
+    row = fake.evaluation(1, False, 0.95)
+    fake.write(tmp_path, fake.record({**budget, **changed}, evaluations=[row], baselines=[]))
+    assert table_of(tmp_path, published=True).comparison["settings"].tolist() == [told]
+
+
+@pytest.mark.parametrize(
+    ("preset", "methods"),
+    [
+        (["+experiment=omniglot_5way"], {"reptile"}),
+        (["+experiment=omniglot_20way"], {"reptile"}),
+        (["+experiment=omniglot_5way_maml"], {"maml"}),
+        (["+experiment=omniglot_5way_maml", "task.train_shots=5"], {"maml"}),
+        (["+experiment=omniglot_5way_maml", "algorithm=maml_first_order"], {"fomaml"}),
+        (["+experiment=omniglot_20way_maml", "algorithm=maml_first_order"], {"fomaml"}),
+    ],
+)
+def test_a_preset_of_the_paper_has_the_settings_of_its_published_numbers(tmp_path, preset, methods):
+    config = OmegaConf.to_container(toy.compose(*preset), resolve=True)
+    assert isinstance(config, dict)
+    steps, shots = config["evaluation"]["steps"], config["evaluation"]["shots"]
+    rows = [
+        fake.evaluation(k, True, 0.9, steps=n, ways=config["task"]["ways"], queries=queries)
+        for n in steps
+        for k in shots
+        for queries in [config["evaluation"]["queries"]]
+    ]
+    fake.write(tmp_path, fake.record(evaluations=rows, baselines=[], config=config))
+    found = table_of(tmp_path, published=True).comparison
+    assert set(found["method"]) == methods
+    told = found["settings"].replace(r"steps \d+ \(paper .*\)", "other steps", regex=True)
+    assert set(told) <= {"the paper's", "other steps"} and (told == "the paper's").any()
+
+
+def test_first_order_maml_with_the_settings_of_reptile_is_a_result_of_its_own(tmp_path):
+    fake.write(tmp_path, fake.record({"algorithm.name": "fomaml"}))
+    assert table_of(tmp_path, published=True).comparison.empty
+
+
+def write_with_classes(directory, seeds, added):
+    for seed in range(seeds):
+        row = fake.evaluation(1, False, 0.95 + seed / 100, ci95=0.003, ci95_classes=added)
+        settings = {"algorithm.meta_iterations": 100_000, "seed": seed}
+        fake.write(directory / str(seed), fake.record(settings, evaluations=[row], baselines=[]))
+
+
+def test_both_intervals_are_shown_and_the_verdict_uses_the_one_for_new_classes(tmp_path):
+    write_with_classes(tmp_path, 1, 0.004)
+    table = table_of(tmp_path, published=True)
+    assert tables.layout(table)["5-way 1-shot"].tolist() == ["95.00 ± 0.30 (0.50)"]
+    assert "In brackets: the half-width for new characters" in table.caption[-1]
+    line = table.comparison.iloc[0]
+    assert line["joint_ci95"] == pytest.approx(np.hypot(0.5, 0.09)) and line["verdict"] == "within"
+    assert "95.00 ± 0.30 (0.50), 1 seed" in tables.render([table], "text")
+
+
+def test_new_classes_widen_an_interval_over_seeds_too(tmp_path):
+    write_with_classes(tmp_path, 3, 0.03)
+    one = table_of(tmp_path).cells.iloc[0]
+    over_seeds = 4.302653 * 0.01 / np.sqrt(3)
+    assert one["ci95"] == pytest.approx(over_seeds, rel=1e-6)
+    assert one["ci95_new_classes"] == pytest.approx(np.hypot(over_seeds, 0.03), rel=1e-6)
 
 
 @pytest.mark.parametrize(
