@@ -159,7 +159,7 @@ def test_findings_are_printed_instead_where_they_have_records(combinations, caps
     assert out.splitlines()[0].split() == ["finding", "setting", "verdict", "evidence"]
     assert "g2 70.00 against g1+g2 65.00: +5.00 ± 2.40" in out and "undecided" in out
     assert "transduction" not in out and "no records" not in out
-    assert out.splitlines()[-1] == "knows the noise of the episodes alone, and another training gives another number."
+    assert out.endswith("another training gives another number.\n")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_findings_are_printed_instead_where_they_have_records(combinations, caps
     [
         ("markdown", "[section 6.2, figure 3]. | omniglot, 2000 meta-iterations | held"),
         ("latex", r": +5.00 $\pm$ 2.40 "),
-        ("csv", '"section 6.2, figure 3","omniglot, 2000 meta-iterations",held in this run,g2,g1+g2,'),
+        ("csv", 'figure 3","omniglot, 2000 meta-iterations",held in this run,g2,g1+g2,'),
     ],
 )
 def test_findings_in_every_format(combinations, capsys, style, line):

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from benchmark.command.compose import compose
 from results import comparison, grouping, records, tables
 from tests import fake_records as fake
-from tests import toy
 
 
 def table_of(directory, **options):
@@ -382,7 +382,7 @@ def test_the_papers_means_every_setting_that_changes_a_number(tmp_path, changed,
     ],
 )
 def test_a_preset_of_the_paper_has_the_settings_of_its_published_numbers(tmp_path, preset, methods):
-    config = OmegaConf.to_container(toy.compose(*preset), resolve=True)
+    config = OmegaConf.to_container(compose(*preset), resolve=True)
     assert isinstance(config, dict)
     steps, shots = config["evaluation"]["steps"], config["evaluation"]["shots"]
     rows = [
