@@ -1,12 +1,15 @@
 # Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test lint docs notebook reproduce clean
+.PHONY: help install sweep demo test lint docs notebook reproduce clean
 
 PYTHON ?= python3
 TASK   ?= glyphs
 HOURS  ?= 8
 SEEDS  ?= 3
 VENV   := .venv
+# The run of the demo: the best published one whose initialisation is there.
+INITIAL = $(wildcard results/published/$(1)/initialisation.npz)
+DEMO   ?= $(if $(call INITIAL,omniglot_5way/reptile_seed0),omniglot_5way/reptile_seed0,demo/reptile_seed0)
 RUN    := $(VENV)/bin/python
 
 help:  ## list the targets
@@ -28,6 +31,9 @@ $(VENV)/installed: requirements.lock pyproject.toml setup.py $(wildcard benchmar
 
 sweep: install  ## run the main job: a sweep of Reptile and its reference lines, ending in a table
 	@$(RUN) -m benchmark --multirun +experiment=main task=$(TASK) $(OVERRIDES)
+
+demo: install  ## write the page on which you draw characters and a network learns them
+	@$(RUN) -m benchmark.page $(DEMO) --output outputs/draw.html
 
 test: lint  ## format check, lint, type check and all tests
 	@$(RUN) -m pytest -n auto

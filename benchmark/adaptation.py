@@ -14,7 +14,7 @@ from benchmark import config
 from benchmark.algorithms import Algorithm
 from benchmark.engine import recorded_engine
 from benchmark.inner_loop import InnerLoop, Learner
-from benchmark.network import Network
+from benchmark.network import build_network
 from benchmark.running import initialisation
 from results.schema import ARRAYS, RECORD
 from tasks.base import Task
@@ -42,12 +42,15 @@ class Prediction(NamedTuple):
 class Trained(NamedTuple):
     """A completed run's initialisation, and how the run adapted it.
 
-    config: what the run was asked, as its record has it.
+    inner: its network has the weights from which the run set out
+    model: the settings of that network
+    config: all that the run was asked, as its record has it
     """
 
     inner: InnerLoop
     learner: Learner
     task: Task
+    model: Any
     evaluation: config.Evaluation
     replacement: bool
     config: dict[str, Any]
@@ -177,14 +180,14 @@ def load(run: str | os.PathLike[str]) -> Trained:
     }
     task, algorithm = parts["task"], parts["algorithm"]
     require(task.metric == "accuracy", "run", run, "a run that classifies, not one of regression")
-    network = Network(parts["model"].build(task.input_shape, task.outputs(task.ways)))
+    network = build_network(parts["model"], task, plain["seed"])
     held, needed = state[0].size, network.initial.size
     rule = f"a run whose model has the {held} parameters of its {ARRAYS}, not {needed}"
     require(held == needed, "run", run, rule)
     inner = algorithm.inner_loop(network, task.metric, recorded_engine(plain))
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
     learner = Learner(*map(tf.constant, state))
-    return Trained(inner, learner, task, evaluation, algorithm.replacement, plain)
+    return Trained(inner, learner, task, parts["model"], evaluation, algorithm.replacement, plain)
 
 
 def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:

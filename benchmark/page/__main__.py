@@ -1,0 +1,59 @@
+"""One web page, in one file, on which a reader draws characters and a run learns them.
+
+    python -m benchmark.page outputs/runs/glyphs-5way-reptile-2000it-seed0-1a2b3c4d
+    python -m benchmark.page omniglot_5way_2000/seed0 --output draw.html
+
+The page adapts the run's initialisation in the browser, with nothing but the file itself.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from benchmark.running.startup import without_noise
+from results.schema import PAGE
+from tasks.checks import ConfigError
+
+DESCRIPTION, EXAMPLES = __doc__.split("\n", 1)
+
+
+def arguments() -> argparse.Namespace:
+    """What was typed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.page",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help="the directory of a completed run, or the name of one published with the suite",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help=f"the page to write; without it RUN/{PAGE}"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Make the page and say where it lies. Returns the exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    asked = arguments()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with without_noise():
+        from benchmark.page.page import write_page  # loads TensorFlow, for which --help can't wait
+
+    try:
+        path = write_page(asked.run, asked.output)
+    except (ConfigError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
