@@ -40,6 +40,7 @@ class Part:
 REPTILE = ("algorithm=reptile",)
 MAML = ("algorithm=maml",)
 FIRST_ORDER = ("algorithm=maml_first_order",)
+SEPARATE = ("algorithm=fomaml_separate", "algorithm.inner_batch=range(5,80,5)")  # 15 of 20 shots
 
 PARTS = (
     Part("table 2", "Reptile, 5-way", "omniglot_5way", 5, REPTILE),
@@ -52,7 +53,8 @@ PARTS = (
     Part("section 5.1", "theory", THEORY, 3),
     Part("figure 3", "combinations of inner gradients", "combinations", 17),
     Part("figure 4a", "overlap: inner iterations", "overlap_iterations", 8),
-    Part("figure 4b", "overlap: size of the inner batch", "overlap_batch", 7),
+    Part("figure 4b", "overlap: size of the inner batch", "overlap_batch", 5),
+    Part("figure 4b", "the same, separate tail", "overlap_batch", 2, SEPARATE),
     Part("figure 4c", "overlap: outer step", "overlap_step", 2),
 )
 
