@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmark.optimizers import sgd_update
 from tasks.base import Distribution, Task
 from tasks.checks import require
@@ -228,7 +230,8 @@ class FirstOrder(Algorithm):
                 displacement += weight * (after.params - start.params)
             start = after
         if self.tail_shots:
-            after = inner.step(start, episode.query_x, episode.query_y)
+            tail = np.arange(episode.query_y.shape[0], dtype=np.int32)[None]
+            after = inner.adapt(start, episode.query_x, episode.query_y, tail)
             displacement += weights[-1] * (after.params - start.params)
             start = after
         return displacement, start
