@@ -1,9 +1,7 @@
 """`benchmark.adapt`: a trained initialisation learns a user's own few images."""
 
-import json
 import logging
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +14,15 @@ from benchmark.engine import recorded_engine
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.network import build_network
 from benchmark.running import initialisation
-from results.schema import ARRAYS, RECORD
+from benchmark.running.named import record_of
+from results.schema import ARRAYS
 from tasks.base import Task
-from tasks.checks import ConfigError, require
+from tasks.checks import require
 from tasks.episode import Episode
 from tasks.sampling import batch_order
 from tasks.seeding import stateless_key
 
 log = logging.getLogger(__name__)
-PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 GROUPS = {"task": Task, "model": object, "algorithm": Algorithm}
 
 
@@ -152,28 +150,11 @@ def mini_batches(size: int, steps: int, batch: int, replacement: bool, seed: int
     return batch_order(key, size, max(steps, 1), batch, replacement)[:steps]
 
 
-def directory_of(run: str | os.PathLike[str]) -> Path:
-    """The directory of a run, given as such, by its record.json or by its published name.
-
-    A directory that exists comes before a published run of the same name.
-    """
-    path = Path(run)
-    if path.is_file():
-        return path.parent
-    published = PUBLISHED / path
-    return published if published.is_dir() and not path.exists() else path
-
-
 def load(run: str | os.PathLike[str]) -> Trained:
     """What a completed classification run left. Raises ConfigError where it is not there."""
-    directory = directory_of(run)
-    rule = f"a completed run's directory, with {RECORD} and {ARRAYS}"
-    try:
-        plain = json.loads((directory / RECORD).read_bytes())["config"]
-        nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
-        state = initialisation.read(directory)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"run={run}: must be {rule} ({config.first_line(error)})") from error
+    plain = record_of("run", run)["config"]
+    state = initialisation.of_run("run", run)
+    nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
     parts = {
         group: config.strict(group, config.target(group, nodes[group], kind), nodes[group])
         for group, kind in GROUPS.items()

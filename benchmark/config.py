@@ -18,10 +18,11 @@ from benchmark.command.identity import MOVED, fingerprint
 from benchmark.engine import ENGINES, obstacle, settled, tell_if_not_built
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
-from tasks.base import Task
+from tasks.base import Size, Task
 from tasks.checks import ConfigError, as_typed, require
 
 BASELINES = ("scratch", "nearest_neighbour")
+RESOLVED = ("budget", "evaluate")  # keys that have served once the configuration is composed
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
 
@@ -117,7 +118,11 @@ class Ungrouped:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Ungrouped):
-    """One job, checked. `plain` is the same as nested dicts, for the record."""
+    """One job, checked.
+
+    tested: the tasks of the evaluation: `task`, or others for a run that is trained already
+    plain: the same as nested dicts, for the record
+    """
 
     task: Task
     model: Model
@@ -126,11 +131,12 @@ class Settings(Ungrouped):
     training: Training
     runtime: Runtime
     tracking: Tracking
+    tested: Task
     plain: dict[str, Any]
 
     @property
     def identity(self) -> str:
-        """Equal for two jobs whose numbers are the same: see benchmark.command.identity."""
+        """Equal for two jobs with the same training: see benchmark.command.identity."""
         return fingerprint(self.plain)
 
     @property
@@ -153,12 +159,14 @@ def load(cfg: DictConfig) -> Settings:
     for needed in sorted(allowed):
         require(cfg.get(needed) is not None, needed, None, "given")
     for key in cfg:
-        known = str(key) in allowed or key == "budget"  # an experiment's; its values are resolved
+        known = str(key) in {*allowed, "tested", *RESOLVED}
         require(known, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}")
     chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
+    node = cfg.get("tested")
+    parts["tested"] = strict("task", target("task", node, Task), node) if node else parts["task"]
     ungrouped = strict("", Ungrouped, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
-    plain = {key: value for key, value in as_dict(cfg).items() if key != "budget"}
+    plain = {key: value for key, value in as_dict(cfg).items() if key not in RESOLVED}
     if parts["runtime"].engine == "auto":
         tell_if_not_built(plain)
     plain = settled(plain)
@@ -218,40 +226,64 @@ def check(settings: Settings) -> None:
     task.check()
     settings.model.check()
     algorithm.check(task)
-    evaluation.check(task, algorithm)
     settings.training.check()
     settings.runtime.check()
     if settings.runtime.engine == "native" and (why := obstacle(settings.plain)):
         require(False, "runtime.engine", "native", f"auto or tensorflow: {why}")
     settings.tracking.check()
+    check_tested(settings.tested, task)
+    evaluation.check(settings.tested, algorithm)
+    for split in evaluation.splits:
+        check_split("evaluation.splits", split, settings.tested, evaluation)
+    check_split("training.curve_split", settings.curve_split, task, evaluation)
+    if sizes := task.sizes():
+        check_ways("train", sizes["train"], task)
+        room = sizes["train"].examples_of(task.ways) - algorithm.train_queries
+        rule = (
+            f"at most {room}, what training may use as support: the train split has "
+            f"{sizes['train'].explained(task.ways)}"
+        )
+        require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
+
+
+def check_tested(tested: Task, task: Task) -> None:
+    """Raise ConfigError where a network trained on `task` cannot be asked about `tested`."""
+    if tested == task:
+        return
+    tested.check()
+    name, score = tested.name, f"one whose score is {task.metric}, as that of the training"
+    require(tested.metric == task.metric, "task", name, score)
+    same = tested.input_shape == task.input_shape
+    require(same, "task", name, f"one with inputs of shape {task.input_shape}, as in the training")
+    ways, outputs = tested.ways, task.outputs(task.ways)
+    rule = f"at most {outputs}, the outputs of the trained network"
+    require(tested.outputs(ways) <= outputs, "task.ways", ways, rule)
+
+
+def check_split(key: str, split: str, task: Task, evaluation: Evaluation) -> None:
+    """Raise ConfigError where episodes of `evaluation` cannot be drawn from a split of `task`."""
     sizes, most = task.sizes(), task.most_shots
+    shots = max(evaluation.shots)
     if most is not None:
         rule = f"at most {most}, all that the task has"
-        require(max(evaluation.shots) <= most, "evaluation.shots", evaluation.shots, rule)
+        require(shots <= most, "evaluation.shots", evaluation.shots, rule)
     known = sorted(sizes or CURVE_SPLITS[1:])
-    for split in (*evaluation.splits, settings.curve_split):
-        key = "evaluation.splits" if split in evaluation.splits else "training.curve_split"
-        require(split in known, key, split, f"one of the task's splits: {', '.join(known)}")
+    require(split in known, key, split, f"one of the task's splits: {', '.join(known)}")
     if sizes is None:
         return
-    need = {split: max(evaluation.shots) for split in evaluation.splits}
-    for split in dict.fromkeys((*evaluation.splits, settings.curve_split, "train")):
-        size, classes = sizes[split], sizes[split].classes
-        rule = f"between 2 and {classes}, the classes of the {split} split"
-        require(task.ways <= classes, "task.ways", task.ways, rule)
-        if split in need or split == settings.curve_split:
-            room = size.examples_of(task.ways) - evaluation.queries
-            rule = (
-                f"at most {room}: the {split} split has {size.explained(task.ways)}, of which "
-                f"{evaluation.queries} are queries"
-            )
-            require(max(evaluation.shots) <= room, "evaluation.shots", evaluation.shots, rule)
-    room = sizes["train"].examples_of(task.ways) - algorithm.train_queries
+    check_ways(split, sizes[split], task)
+    room = sizes[split].examples_of(task.ways) - evaluation.queries
     rule = (
-        f"at most {room}, what training may use as support: the train split has "
-        f"{sizes['train'].explained(task.ways)}"
+        f"at most {room}: the {split} split has {sizes[split].explained(task.ways)}, of which "
+        f"{evaluation.queries} are queries"
     )
-    require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
+    require(shots <= room, "evaluation.shots", evaluation.shots, rule)
+
+
+def check_ways(split: str, size: Size, task: Task) -> None:
+    """Raise ConfigError where a split has too few classes for an episode."""
+    rule = f"between 2 and {size.classes}, the classes of the {split} split"
+    require(task.ways <= size.classes, "task.ways", task.ways, rule)
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

@@ -22,6 +22,19 @@ class Protocol(NamedTuple):
     shots: int
 
 
+class Scores(NamedTuple):
+    """What came out of n episodes; where the metric is no accuracy the last two are empty.
+
+    values: [n, steps, transductive] float32, accuracy or mean squared error
+    correct: [n, steps, transductive, query] bool, whether each query was right
+    classes: [n, way] int32, the classes of each episode by their number in the split
+    """
+
+    values: np.ndarray
+    correct: np.ndarray
+    classes: np.ndarray
+
+
 class Evaluator:
     """Scores learners on episodes = f(seed, split, index); the same for every learner."""
 
@@ -46,23 +59,24 @@ class Evaluator:
             for shots in self.settings.shots:
                 yield Protocol(split, shots)
 
-    def scores(self, learner: Learner, protocol: Protocol, start: int, stop: int) -> np.ndarray:
-        """Scores of episodes start .. stop - 1: [episode, steps, transductive] float32."""
+    def scores(self, learner: Learner, protocol: Protocol, start: int, stop: int) -> Scores:
+        """Scores of episodes start .. stop - 1, the steps in ascending order."""
 
-        def score(now: Learner, seed: tf.Tensor) -> tf.Tensor:
+        def score(now: Learner, seed: tf.Tensor) -> Scores:
             return self.score(now, protocol, seed)
 
         return self.run("scores", score, learner, protocol, start, stop)
 
-    def nearest_neighbour(self, protocol: Protocol, start: int, stop: int) -> np.ndarray:
-        """[episode] accuracy of giving each query the label of the nearest support image (L2)."""
+    def nearest_neighbour(self, protocol: Protocol, start: int, stop: int) -> Scores:
+        """Giving each query the label of the nearest support image (L2): no steps, one column."""
 
-        def score(_: Learner, seed: tf.Tensor) -> tf.Tensor:
+        def score(_: Learner, seed: tf.Tensor) -> Scores:
             episode = self.sample(protocol, split_seed(seed, 2)[0])
             flat = [tf.reshape(x, [x.shape[0], -1]) for x in (episode.query_x, episode.support_x)]
             distance = tf.reduce_sum(tf.square(flat[0][:, None] - flat[1][None]), -1)
             nearest = tf.gather(episode.support_y, tf.argmin(distance, 1))
-            return accuracy(tf.equal(nearest, episode.query_y))
+            correct = tf.equal(nearest, episode.query_y)[None, None]
+            return Scores(accuracy(correct), correct, episode.classes)
 
         none = Learner(tf.zeros([0]), tf.zeros([0]), tf.constant(0, tf.int64))
         return self.run("nearest_neighbour", score, none, protocol, start, stop)
@@ -70,28 +84,28 @@ class Evaluator:
     def run(
         self,
         name: str,
-        score: Callable[[Learner, tf.Tensor], tf.Tensor],
+        score: Callable[[Learner, tf.Tensor], Scores],
         learner: Learner,
         protocol: Protocol,
         start: int,
         stop: int,
-    ) -> np.ndarray:
+    ) -> Scores:
         """Scores of episodes start .. stop - 1 side by side, in a graph that is traced once."""
         args = learner, tf.constant(start, tf.int64), tf.constant(stop, tf.int64)
         if (name, protocol) not in self.graphs:
             key = self.key(protocol)
 
             @tf.function
-            def graph(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+            def graph(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> Scores:
                 return tf.map_fn(
                     lambda index: score(learner, fold_in(key, index)),
                     tf.range(start, stop),
-                    fn_output_signature=tf.float32,
+                    fn_output_signature=Scores(tf.float32, tf.bool, tf.int32),
                     parallel_iterations=SIDE_BY_SIDE,
                 )
 
             self.graphs[name, protocol] = graph.get_concrete_function(*args)
-        return self.graphs[name, protocol](*args).numpy()
+        return Scores(*(part.numpy() for part in self.graphs[name, protocol](*args)))
 
     def key(self, protocol: Protocol) -> np.ndarray:
         """[2] seed of all episodes of a split; fold in an index for one of them."""
@@ -102,10 +116,13 @@ class Evaluator:
             protocol.split, seed, self.task.ways, protocol.shots, self.settings.queries
         )
 
-    def score(self, learner: Learner, protocol: Protocol, seed: tf.Tensor) -> tf.Tensor:
-        """[steps, transductive] scores of one episode."""
+    def score(self, learner: Learner, protocol: Protocol, seed: tf.Tensor) -> Scores:
+        """What one episode gives: `Scores` without their first axis."""
         episode, outputs = self.outputs(learner, protocol, seed)
-        return tf.stack([[self.judge(o, episode.query_y) for o in row] for row in outputs])
+        judged = [[self.judge(o, episode.query_y) for o in row] for row in outputs]
+        values, correct = (tf.stack([[pair[i] for pair in row] for row in judged]) for i in (0, 1))
+        none = tf.zeros([0], tf.int32)
+        return Scores(values, correct, none if episode.classes is None else episode.classes)
 
     def outputs(
         self, learner: Learner, protocol: Protocol, seed: tf.Tensor
@@ -131,18 +148,21 @@ class Evaluator:
             )
         return episode, outputs
 
-    def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tf.Tensor:
-        """Accuracy, or mean squared error, of one episode's outputs; NaN where they are."""
+    def judge(self, outputs: tf.Tensor, query_y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Accuracy and [query] which are right, or mean squared error and nothing; NaN stays NaN.
+
+        Of a network with more outputs than the episode has classes the first ones count.
+        """
         if self.task.metric == "mse":
-            return tf.reduce_mean(tf.square(outputs - query_y))
+            return tf.reduce_mean(tf.square(outputs - query_y)), tf.zeros([0], tf.bool)
         finite = tf.reduce_all(tf.math.is_finite(outputs))
-        correct = tf.equal(tf.argmax(outputs, 1, tf.int32), query_y)
-        return tf.where(finite, accuracy(correct), float("nan"))
+        correct = tf.equal(tf.argmax(outputs[:, : self.task.ways], 1, tf.int32), query_y)
+        return tf.where(finite, accuracy(correct), float("nan")), correct
 
 
 def accuracy(correct: tf.Tensor) -> tf.Tensor:
-    """Fraction of true values."""
-    return tf.reduce_mean(tf.cast(correct, tf.float32))
+    """Fraction of true values along the last axis."""
+    return tf.reduce_mean(tf.cast(correct, tf.float32), -1)
 
 
 def score_row(

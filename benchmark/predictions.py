@@ -9,6 +9,8 @@ from benchmark.evaluation import Evaluator, Protocol
 from benchmark.inner_loop import Learner
 from tasks.sampling import fold_in
 
+SHOWN = ("support_x", "support_y", "query_x", "query_y")
+
 
 def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list[dict[str, Any]]:
     """Adapt to the first `count` test episodes of the last shot number, in the first transduction.
@@ -30,7 +32,7 @@ def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list
     predicted = []
     for index in range(count):
         episode, outputs = run(tf.constant(index, tf.int64))
-        arrays = {name: value.numpy() for name, value in episode._asdict().items()}
+        arrays = {name: value.numpy() for name, value in zip(SHOWN, episode, strict=False)}
         predicted.append({**arrays, "steps": np.array(evaluator.steps), "outputs": outputs.numpy()})
     return predicted
 

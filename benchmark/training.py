@@ -121,7 +121,7 @@ class Trainer:
         episodes = self.settings.training.curve_episodes
         points = []
         for protocol in self.curve.protocols():
-            scores = self.curve.scores(learner, protocol, 0, episodes)[:, 0]
+            scores = self.curve.scores(learner, protocol, 0, episodes).values[:, 0]
             for transductive, column in zip(
                 self.settings.evaluation.transductive, scores.T, strict=True
             ):

@@ -20,15 +20,29 @@ from results import schema
 from results.reading import DamagedRecord, one_line, read_curve, read_record
 from results.schema import BASELINES, PROTOCOL
 
-MEASURED = ["run", "status", "finished", "seed", "value", "ci95", "ci95_classes", "scores"]
+MEASURED = [
+    "run",
+    "status",
+    "finished",
+    "seed",
+    "value",
+    "ci95",
+    "ci95_classes",
+    "scores",
+    "classes",
+]
 """Columns that differ from run to run without making it another configuration."""
+
+OF_RUN = " of the run"
+"""Ends the name of a setting of the run where an evaluation states its own."""
 
 CURVE_COLUMNS = ["run", *schema.CURVE_COLUMNS]
 
 # What a run was asked to list (each row states its own protocol exactly), where it ran and what it
 # wrote on the way: nothing a result depends on.
 NO_MATTER = re.compile(
-    rf"evaluation\.({'|'.join(PROTOCOL)}|splits|baselines|baseline_episodes|predictions)$|task\.(data|cache)_dir$"
+    rf"evaluation\.({'|'.join(PROTOCOL)}|splits|baselines|baseline_episodes|predictions)$"
+    r"|(task|tested)\.(data|cache)_dir$"
     r"|training\.(curve_\w+|checkpoint_every)$|(runtime|tracking|hydra|timing|environment)\."
 )
 # All a network from scratch shares with the meta-learned one, of the algorithm's settings.
@@ -251,7 +265,10 @@ def row(item: dict[str, Any], directory: str, method: str) -> dict[str, Any]:
         "value": float(item[item["metric"]]),
         **{key: np.nan if width is None else float(width) for key, width in widths.items()},
         "scores": item.get("scores"),
+        "classes": item.get("classes"),
         **{key: item.get(key) for key in PROTOCOL},
+        **({"evaluation.batch": item["batch"]} if "batch" in item else {}),
+        **{k: v for k, v in flatten(item.get("tested") or {}, "tested.").items() if v is not None},
     }
 
 
@@ -290,7 +307,13 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run", "method", *PROTOCOL])
     if "method" not in frame:
         shared = shared.assign(method=runs.get("method"))
-    return typed(frame).merge(shared, on="run", how="left", sort=False)
+    merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
+    for column in (str(column) for column in frame if "." in str(column)):
+        for other in {f"{column}{OF_RUN}", re.sub(r"^tested\.", "task.", column)} - {column}:
+            if other in merged:
+                own = merged[column].astype(object)
+                merged[column] = own.where(own.notna(), merged[other].astype(object))
+    return typed(merged.drop(columns=[c for c in merged if str(c).endswith(OF_RUN)]))
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

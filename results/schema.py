@@ -20,8 +20,9 @@ RECORD = "record.json"
 SCORES = "scores.npz"
 """Per-episode scores, float32 [episode], under the key that an evaluation names as `scores`; of an
 accuracy also KEY/queries (`queries_key`), bool [episode, query], whether each query was right; and
-under the key that it names as `classes`, integers [episode, way], the classes of each episode by
-their number in the split. Queries run class by class, as `Episode.query_y` does."""
+under the key that it names as `classes` (`classes_key`) integers [episode, way], the classes of
+each episode by their number in the split (evaluations of a split share the episodes). Queries run
+class by class, as `Episode.query_y` does."""
 
 CURVE = "learning_curve.csv"
 """The learning curve so far, while a run goes on: CURVE_COLUMNS."""
@@ -180,9 +181,9 @@ def queries_key(scores: str) -> str:
     return f"{scores}/queries"
 
 
-def classes_key(split: str, shots: int) -> str:
-    """Key in SCORES of the classes of a protocol's episodes."""
-    return f"classes/{split}/{shots}shot"
+def classes_key(split: str, ways: int) -> str:
+    """Key in SCORES of the classes of a split's episodes."""
+    return f"classes/{split}/{ways}way"
 
 
 def digest(content: bytes) -> str:

@@ -12,9 +12,11 @@ class Episode(NamedTuple):
     support_y: [n] int32 labels in [0, ways), or [n, outputs] float32 targets
     query_x:   [m, *input_shape] float32, what it is asked
     query_y:   [m] int32 labels, or [m, outputs] float32 targets
+    classes:   [ways] int32, which classes of the split they are; None where there are no classes
     """
 
     support_x: Any
     support_y: Any
     query_x: Any
     query_y: Any
+    classes: Any = None

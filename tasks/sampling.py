@@ -89,7 +89,7 @@ class ImageDistribution:
         rows = self.choose_images(split, for_examples, classes, queries + shots)
         query_x, query_y = self.images(split, rows[:, :queries])
         support_x, support_y = self.images(split, rows[:, queries:])
-        return Episode(support_x, support_y, query_x, query_y)
+        return Episode(support_x, support_y, query_x, query_y, classes)
 
     def choose_classes(self, split: str, seed: tf.Tensor, ways: int, images: int) -> tf.Tensor:
         """[ways] int32 of the classes with so many images, from all or from one alphabet.

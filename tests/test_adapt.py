@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 
 import benchmark
-from benchmark import adaptation
 from benchmark.adaptation import Classifier, load
 from benchmark.network import Network
+from benchmark.running import named
 from results.predictions import read_episodes
 from tasks.checks import ConfigError
 from tasks.sampling import batch_order, fold_in, split_seed
@@ -56,7 +56,7 @@ def test_it_says_what_the_evaluation_said(trained, index):
 @pytest.mark.parametrize("kind", ["plain", "transductive"])
 def test_it_is_as_accurate_as_the_run_recorded(trained, kind):
     with np.load(trained / "scores.npz") as scores:
-        recorded = scores[f"test/2shot/{kind}/4steps"]
+        recorded = scores[f"test/3way-2shot-3query/batch6/{kind}/4steps"]
     for index in (0, 1):
         classifier, episode = as_evaluated(trained, index)
         found = classifier.predict(episode["query_x"], transductive=kind == "transductive")
@@ -164,7 +164,7 @@ def test_options_out_of_range(trained, key, value, least):
 def test_a_run_without_its_files(trained, tmp_path, missing):
     for name in {"record.json", "initialisation.npz"} - {missing}:
         shutil.copy(trained / name, tmp_path)
-    with pytest.raises(ConfigError, match="must be a completed run's directory, with"):
+    with pytest.raises(ConfigError, match="must be a completed run"):
         benchmark.adapt(tmp_path, X, Y)
 
 
@@ -224,11 +224,11 @@ def test_importing_benchmark_stays_light():
 
 
 def test_a_published_run_goes_by_its_name(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(adaptation, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(named, "PUBLISHED", tmp_path / "published")
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / "mine").symlink_to(trained)
     monkeypatch.chdir(tmp_path)
-    assert adaptation.directory_of("mine") == tmp_path / "published" / "mine"
+    assert named.directory_of("mine") == tmp_path / "published" / "mine"
     assert load("mine").task.ways == WAYS
     (tmp_path / "mine").mkdir()  # what lies in reach comes first
-    assert adaptation.directory_of("mine") == Path("mine")
+    assert named.directory_of("mine") == Path("mine")

@@ -266,9 +266,9 @@ def test_an_algorithm_is_found_by_the_path_that_older_records_name(name):
 
 # --- Fingerprints ---
 
-NEUTRAL = {"resume", "training.checkpoint_every", "task.data_dir", "task.cache_dir"}
+NEUTRAL = {"resume", "task.data_dir", "task.cache_dir"}
 NEUTRAL |= {"runtime.cores", "runtime.isolate", "runtime.progress"}  # how to compute
-NEUTRAL_GROUPS = ("tracking.",)  # what to tell whom
+NEUTRAL_GROUPS = ("tracking.", "evaluation.", "training.")  # what to tell whom, what to ask
 
 
 def leaves(node, prefix=""):

@@ -98,21 +98,23 @@ def test_each_query_stands_alone_behind_the_support_set_or_all_in_one_batch(
 def test_scores_after_some_steps_are_those_of_a_run_with_only_these(
     network, distribution, evaluator, start
 ):
-    shared = evaluator.scores(start, TWO_SHOT, 0, 6)
+    shared = evaluator.scores(start, TWO_SHOT, 0, 6).values
     assert shared.shape == (6, 3, 2)
     for i, steps in enumerate([0, 2, 5]):
         alone = evaluate_at(network, distribution, steps=[steps]).scores(start, TWO_SHOT, 0, 6)
-        np.testing.assert_array_equal(shared[:, i], alone[:, 0])
+        np.testing.assert_array_equal(shared[:, i], alone.values[:, 0])
 
 
 def test_a_score_is_the_fraction_of_queries_given_their_label(evaluator, start):
-    scores = evaluator.scores(start, ONE_SHOT, 0, 8)
+    scores, correct, classes = evaluator.scores(start, ONE_SHOT, 0, 8)
     for index in range(8):
         episode, outputs = evaluator.outputs(start, ONE_SHOT, seed(index))
+        np.testing.assert_array_equal(classes[index], episode.classes)
         for i, row in enumerate(outputs):
             for j, found in enumerate(row):
                 right = np.argmax(found, 1) == episode.query_y.numpy()
                 np.testing.assert_allclose(scores[index, i, j], right.mean(), atol=1e-6)
+                np.testing.assert_array_equal(correct[index, i, j], right)
     assert len(np.unique(scores)) > 2
 
 
@@ -129,7 +131,8 @@ def test_adaptation_learns_its_own_support_set(evaluator, start):
 def test_an_episode_is_a_function_of_its_index_wherever_the_counting_starts(evaluator, start):
     whole = evaluator.scores(start, ONE_SHOT, 0, 7)
     pieces = [evaluator.scores(start, ONE_SHOT, *ends) for ends in ((0, 3), (3, 4), (4, 7))]
-    np.testing.assert_array_equal(whole, np.concatenate(pieces))
+    for part, parts in zip(whole, zip(*pieces, strict=True), strict=True):
+        np.testing.assert_array_equal(part, np.concatenate(parts))
 
 
 def test_shots_share_their_queries_and_splits_and_seeds_do_not(network, distribution):
@@ -146,7 +149,7 @@ def test_shots_share_their_queries_and_splits_and_seeds_do_not(network, distribu
 
 def test_evaluating_changes_nothing(evaluator, start):
     before = [np.array(part) for part in start]
-    first, again = (evaluator.scores(start, ONE_SHOT, 0, 4) for _ in range(2))
+    first, again = (evaluator.scores(start, ONE_SHOT, 0, 4).values for _ in range(2))
     np.testing.assert_array_equal(first, again)
     for part, was in zip(start, before, strict=True):
         np.testing.assert_array_equal(part, was)
@@ -180,7 +183,8 @@ def test_nearest_neighbour_agrees_with_plain_numpy(network, protocol):
         nearest = reference.nearest_neighbour(*episode[:3])
         expected.append(np.mean(np.array(nearest) == episode[3]))
     found = evaluator.nearest_neighbour(protocol, 0, 20)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(found.values[:, 0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(found.correct[:, 0, 0].mean(1), expected, atol=1e-6)
     assert 0.4 < np.mean(expected) < 0.99
 
 
@@ -191,11 +195,11 @@ def test_the_score_of_a_regression_is_the_mean_squared_error_over_the_grid():
     inner = chosen.algorithm.inner_loop(network, task.metric)
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, 0)
     start, sizes = learner(network.initial), reference.Sizes(1, 4, 1)
-    scores = evaluator.scores(start, Protocol("test", 10), 0, 5)
+    scores = evaluator.scores(start, Protocol("test", 10), 0, 5).values
     assert scores.shape == (5, 2, 1)
     for index in range(5):
         for_episode, for_batches = split_seed(seed(index), 2)
-        episode = [np.asarray(part) for part in task.sample("test", for_episode, 1, 10, 1)]
+        episode = [np.asarray(part) for part in task.sample("test", for_episode, 1, 10, 1)[:4]]
         x, y, query_x, query_y = episode
         order = batch_order(for_batches, 10, 3, 10, False).numpy()
         state = reference.State(network.initial, np.zeros_like(network.initial), 0)

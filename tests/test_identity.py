@@ -7,14 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark import adaptation, config
-from benchmark.command.compose import compose
-from benchmark.command.identity import MOVED, fingerprint
-from benchmark.running.job import run_job
+from benchmark.command.identity import fingerprint
 from results import records
 from results.grouping import row_keys, summarise
 from tests.command import PROJECT
-from tests.forks import SINE
-from tests.toy import settings
 
 PUBLISHED = PROJECT / "results" / "published"
 FOLDERS = sorted({path.parents[1].name for path in PUBLISHED.glob("*/*/record.json")})
@@ -64,26 +60,3 @@ def test_an_older_record_still_says_how_to_adapt(folder):
     for group, kind in adaptation.GROUPS.items():
         node = OmegaConf.create(plain[group])
         assert config.strict(group, config.target(group, node, kind), node).name
-
-
-def test_a_directory_of_version_1_is_not_computed_again(tmp_path, caplog):
-    caplog.set_level("INFO")
-    plain = settings(*SINE).plain
-    older = tmp_path / f"sine-{fingerprint(plain, version=1)[:8]}"
-    older.mkdir()
-    then = {now: before for before, now in MOVED.items()}
-    path = plain["algorithm"]["_target_"]
-    algorithm = plain["algorithm"] | {"_target_": then.get(path, path)}
-    left = {"status": "completed", "fingerprint": "of version 1"}
-    left |= {"config": plain | {"algorithm": algorithm}}
-    (older / "record.json").write_text(json.dumps(left))
-    newer = tmp_path / f"sine-{fingerprint(plain)[:8]}"
-    assert run_job(compose(*SINE), newer, []) == left
-    assert caplog.messages == [f"already completed: {older} (resume=false runs it again)"]
-    assert not (newer / "record.json").exists()
-
-
-def test_a_completed_record_of_version_1_in_the_given_directory_counts(tmp_path):
-    left = {"status": "completed", "fingerprint": "of version 1", "config": settings(*SINE).plain}
-    (tmp_path / "record.json").write_text(json.dumps(left))
-    assert run_job(compose(*SINE), tmp_path, []) == left

@@ -1,8 +1,9 @@
-"""A run's identity: the fingerprint of its settings, and the directory name that it gives.
+"""A run's identity: the fingerprint of its training, and the directory name that it gives.
 
-The fingerprint is of version 2. Version 1 also hashed the Python paths of the project's own
-classes, so that moving a file made another run of every run. Runs are compared by the fingerprint
-of their records' settings, never by the one a record states: a record of version 1 counts.
+The fingerprint is of version 2: all that changes the learned parameters, and nothing else, so that
+one training can be evaluated again and again. Version 1 also hashed the evaluation's settings and
+the Python paths of the project's own classes. Runs are compared by the fingerprint of their
+records' settings, never by the one a record states: a record of version 1 counts.
 """
 
 import hashlib
@@ -13,18 +14,22 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.engine import settled
+from benchmark.running.named import record_of
 from results.schema import OWN_PACKAGES
 
-# What can change without changing a run's numbers is not part of its identity. (Threads inside an
+# What can change without changing what is learned is not part of its identity. (Threads inside an
 # operation and XLA may change the order of a sum.)
 NEUTRAL = (
+    "evaluation",
+    "tested",
+    "training",
+    "evaluate",
     "runtime.cores",
     "runtime.isolate",
     "runtime.progress",
     "resume",
     "budget",
     "tracking",
-    "training.checkpoint_every",
     "task.data_dir",
     "task.cache_dir",
 )
@@ -42,8 +47,8 @@ NAMED = {
 HASH = 8  # characters of the fingerprint that end a directory's name
 
 
-def fingerprint(plain: dict[str, Any], version: int = 2) -> str:
-    """sha256 of the settings less what does not change the numbers: NEUTRAL and own paths."""
+def fingerprint(plain: dict[str, Any]) -> str:
+    """sha256 of the settings less what does not change the training: NEUTRAL and own paths."""
     # json.loads makes 1 of 1.0, which is the same setting however it was typed.
     kept = json.loads(json.dumps(plain), parse_float=whole_number)
     if kept.get("runtime", {}).get("engine") == "tensorflow":
@@ -54,8 +59,7 @@ def fingerprint(plain: dict[str, Any], version: int = 2) -> str:
         for part in path:
             node = node.get(part, {})
         node.pop(last, None)
-    own_path = without_own_path if version == 2 else with_former_path
-    kept = {key: own_path(node) for key, node in kept.items()}
+    kept = {key: without_own_path(node) for key, node in kept.items()}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,12 +70,12 @@ def without_own_path(group: Any) -> Any:
     return {key: value for key, value in group.items() if key != "_target_"}
 
 
-def with_former_path(group: Any) -> Any:
-    """A group's settings with the path that its class had under version 1."""
-    if not isinstance(group, dict) or "_target_" not in group:
-        return group
-    former = {now: then for then, now in MOVED.items()}
-    return {**group, "_target_": former.get(group["_target_"], group["_target_"])}
+def digest_of_task(plain: dict[str, Any]) -> str:
+    """Which other tasks than those of its training a run is tested on, e.g. "glyphs-1a2b3c4d"."""
+    tested = plain.get("tested")
+    if tested is None or fingerprint({"task": tested}) == fingerprint({"task": plain["task"]}):
+        return ""
+    return f"{tested['name']}-{fingerprint({'task': tested})[:HASH]}"
 
 
 def whole_number(text: str) -> float | int:
@@ -81,7 +85,7 @@ def whole_number(text: str) -> float | int:
 
 
 def run_name(*, _root_: DictConfig) -> str:
-    """E.g. omniglot-5way-reptile-2000it-seed0-1a2b3c4d; equal only for equal configurations."""
+    """E.g. omniglot-5way-reptile-2000it-seed0-1a2b3c4d; equal only for equal trainings."""
     groups = [key for key in _root_ if key != "hydra"]
     plain: dict[str, Any] = {
         str(key): OmegaConf.to_container(_root_[key], resolve=True)
@@ -89,7 +93,9 @@ def run_name(*, _root_: DictConfig) -> str:
         else _root_[key]
         for key in groups
     }
-    values = {key: OmegaConf.select(_root_, key) for key in NAMED}
+    if plain.get("evaluate") is not None:
+        plain = record_of("evaluate", plain["evaluate"])["config"]
+    values = {key: OmegaConf.select(OmegaConf.create(plain), key) for key in NAMED}
     parts = [NAMED[key].format(value) for key, value in values.items() if value is not None]
     name = "-".join([*parts, fingerprint(settled(plain))[:HASH]])
     return re.sub(r"[^\w.+-]", "_", name)

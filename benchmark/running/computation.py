@@ -20,7 +20,7 @@ def compute(interruption: Interruption, settings: Settings, directory: Path, beg
     from benchmark.running.run import Run
 
     begun = record.read(directory) or {}
-    run = Run(settings, directory, interruption)
+    run = Run(settings, directory, interruption, begun)
     startup = time.time() - began
     reporter = Reporter(settings.tracking, begun, directory, run.progress.curve)
     try:
@@ -30,9 +30,12 @@ def compute(interruption: Interruption, settings: Settings, directory: Path, beg
     except BaseException as error:
         reporter.finish({"status": how_it_ended(error)})
         raise
-    outcome["timing"]["startup_seconds"] = startup
+    outcome["timing"].setdefault("startup_seconds", startup)
     done = begun | outcome
-    done |= {"data": settings.task.describe(), "environment": environment()}
-    done |= {"status": "completed", "finished": record.now()}
+    now = {"environment": environment(), "finished": record.now()}
+    if record.is_completed(begun):
+        done["evaluated_again"][-1] |= now
+    else:
+        done |= {"status": "completed", "data": settings.task.describe(), **now}
     record.write(directory, done)  # before the end of the tracking, which may fail or hang
     reporter.finish(done)

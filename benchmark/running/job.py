@@ -10,14 +10,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmark.command.identity import HASH, fingerprint
+from benchmark.command.evaluating import with_training_of_run
 from benchmark.config import Settings, load
-from benchmark.running import checkpoint, record
+from benchmark.running import checkpoint, finished, parts, record
 from benchmark.running.apart import compute_apart
 from benchmark.running.computation import compute
 from benchmark.running.directory import JOB_LOCK, locked, wait_for_what_is_left
 from benchmark.running.interruption import Interruption, how_it_ended
 from benchmark.running.launchers import as_launched
+from benchmark.running.trained import is_of, is_usable, take_over
 from tasks.checks import ConfigError
 
 log = logging.getLogger(__name__)
@@ -26,14 +27,16 @@ log = logging.getLogger(__name__)
 def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
     """Run one configuration in `directory` and return its record.
 
-    A completed run is not repeated, an interrupted one goes on where it stopped, a failed one is
-    tried again. Raises ConfigError (nothing was started), Interrupted, or what went wrong; in
-    every case but the first the record says so.
+    A training that is completed is not repeated, here or where it stands; scores that it has are
+    not scored again. An interrupted run goes on where it stopped, a failed one is tried again.
+    Raises ConfigError (nothing was started), Interrupted, or what went wrong; in every case but
+    the first the record says so.
     """
     began = time.time()
     logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
-    settings = load(cfg)
+    settings = load(with_training_of_run(cfg, overrides))
     settings = replace(settings, runtime=as_launched(settings.runtime))
+    source = cfg.get("evaluate")
     with locked(directory, JOB_LOCK):
         wait_for_what_is_left(directory)
         before = record.read(directory)
@@ -42,38 +45,16 @@ def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str,
                 f"hydra.run.dir={directory}: must be empty or hold a run of this configuration; "
                 f"it holds {before.get('command', 'another one')}"
             )
-        if settings.resume and (done := completed_before(before, settings, directory)):
-            return done
+        if not record.is_completed(before) and settings.resume:
+            before = take_over(settings, directory, source) or before
+        if record.is_completed(before) and not (settings.resume and is_usable(directory)):
+            record.set_aside(directory)
+            before = None
         if not settings.resume:
             checkpoint.clear(directory)
-        if record.is_completed(before):
-            record.set_aside(directory)
+        if before is not None and record.is_completed(before):
+            return evaluate_further(settings, directory, before, overrides, began)
         return run_and_record(settings, directory, record.begin(settings, overrides), began)
-
-
-def is_of(found: dict[str, Any], settings: Settings) -> bool:
-    """Whether a record is one of these settings, whatever version wrote it."""
-    config = found.get("config")
-    return isinstance(config, dict) and fingerprint(config) == settings.identity
-
-
-def completed_before(
-    before: dict[str, Any] | None, settings: Settings, directory: Path
-) -> dict[str, Any] | None:
-    """The completed record of this run, in `directory` or under the name that version 1 gave it."""
-    if before is not None and record.is_completed(before):
-        log.info("already completed: %s (resume=false runs it again)", directory)
-        remove_traces(directory)
-        return before
-    stem, _, ending = directory.name.rpartition("-")
-    if before is not None or ending != settings.identity[:HASH]:
-        return None  # a run that has begun, or a name of the user's
-    older = directory.with_name(f"{stem}-{fingerprint(settings.plain, version=1)[:HASH]}")
-    found = record.read(older)
-    if found is None or not record.is_completed(found) or not is_of(found, settings):
-        return None
-    log.info("already completed: %s (resume=false runs it again)", older)
-    return found
 
 
 def run_and_record(
@@ -91,6 +72,21 @@ def run_and_record(
         raise
     remove_traces(directory)
     return record.read(directory) or entry
+
+
+def evaluate_further(
+    settings: Settings, directory: Path, done: dict[str, Any], overrides: list[str], began: float
+) -> dict[str, Any]:
+    """Score what a completed record lacks of what is asked; it stays whole until then."""
+    todays = finished.with_todays_keys(done)
+    scores = finished.read_scores(directory)
+    if parts.is_scored(settings, done, {todays.get(k, k): v for k, v in scores.items()}):
+        log.info("already completed: %s (resume=false runs it again)", directory)
+        remove_traces(directory)
+        return done
+    again = [e for e in done.get("evaluated_again", []) if e["finished"] is not None]
+    again.append({"command": record.command(overrides), "started": record.now(), "finished": None})
+    return run_and_record(settings, directory, {**done, "evaluated_again": again}, began)
 
 
 def record_the_end(directory: Path, entry: dict[str, Any], error: BaseException) -> None:

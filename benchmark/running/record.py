@@ -80,6 +80,13 @@ def set_aside(directory: Path) -> None:
             path.replace(previous(path))
 
 
+def copy(source: Path, directory: Path) -> None:
+    """Copy a completed run's files, the record last: what is not whole is no record."""
+    for name in sorted(FILES, key=lambda name: name == RECORD):
+        if (source / name).exists():
+            write_file(directory / name, (source / name).read_bytes())
+
+
 def drop_previous(directory: Path) -> None:
     """Remove what `set_aside` kept."""
     for name in FILES:
@@ -136,7 +143,7 @@ def begin(settings: Settings, overrides: list[str]) -> dict[str, Any]:
         "schema": SCHEMA,
         "status": "running",
         "reason": None,
-        "command": " ".join(["python -m benchmark", *map(quoted, overrides)]),
+        "command": command(overrides),
         "overrides": overrides,
         "experiment": chosen[0].split("=", 1)[1] if chosen else None,
         "fingerprint": settings.identity,
@@ -150,6 +157,11 @@ def begin(settings: Settings, overrides: list[str]) -> dict[str, Any]:
         "timing": {},
         "environment": {},
     }
+
+
+def command(overrides: list[str]) -> str:
+    """What was typed, to be typed again."""
+    return " ".join(["python -m benchmark", *map(quoted, overrides)])
 
 
 def quoted(override: str) -> str:

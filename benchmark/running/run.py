@@ -8,11 +8,10 @@ from typing import Any
 
 from benchmark import predictions
 from benchmark.config import Settings
-from benchmark.evaluation import Evaluator
 from benchmark.network import build_network
 from benchmark.predictions import predict_episodes
 from benchmark.progress import Progress
-from benchmark.running import checkpoint, initialisation, record
+from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.scoring import Scoring, must_be_finite
@@ -25,19 +24,26 @@ SECONDS_BETWEEN_SAVES = 30.0  # of an evaluation
 class Run:
     """Training and evaluation of one configuration in one directory."""
 
-    def __init__(self, settings: Settings, directory: Path, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        interruption: Interruption,
+        begun: dict[str, Any],
+    ) -> None:
+        """begun: the record of this run so far; a completed one is evaluated further."""
         self.settings, self.directory, self.interruption = settings, directory, interruption
-        task, algorithm = settings.task, settings.algorithm
+        self.begun, task = begun, settings.task
         distribution = task.load()
-        network = build_network(settings.model, task, settings.seed)
-        inner = algorithm.inner_loop(network, task.metric, settings.runtime.engine)
+        tested = distribution if settings.tested == task else settings.tested.load()
+        self.network = build_network(settings.model, task, settings.seed)
+        inner = settings.algorithm.inner_loop(self.network, task.metric, settings.runtime.engine)
         self.trainer = Trainer(settings, inner, distribution)
-        self.evaluator = Evaluator(
-            inner, distribution, task, settings.evaluation, algorithm.replacement, settings.seed
-        )
-        fresh = Progress.fresh(network.initial, self.trainer.initial_outer_state)
+        fresh = Progress.fresh(self.network.initial, self.trainer.initial_outer_state)
         self.progress = checkpoint.load(directory, settings.identity) or fresh
-        self.scoring = Scoring(self.evaluator, self.progress, settings)
+        if record.is_completed(begun):
+            self.progress = finished.take_up(begun, directory, self.progress)
+        self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done
         if done or scored:
@@ -95,27 +101,38 @@ class Run:
 
     def outcome(self) -> dict[str, Any]:
         """The record's parts that hold what came out; writes the files beside it."""
-        evaluations, baselines, scores = self.scoring.rows()
-        record.write_scores(self.directory, scores)
+        evaluations, baselines = self.scoring.rows()
+        record.write_scores(self.directory, self.progress.scores)
+        predicted = self.predict()
+        if not record.is_completed(self.begun):
+            learner = as_learner(self.progress.learner)
+            initialisation.write(self.directory, self.network, learner)
+        return {
+            "evaluations": finished.merged(self.begun.get("evaluations", []), evaluations),
+            "baselines": finished.merged(self.begun.get("baselines", []), baselines),
+            "learning_curve": self.progress.curve,
+            "predictions": predicted or self.begun.get("predictions", []),
+            "files": record.files_beside(self.directory),
+            "timing": timing(self.progress.seconds, self.begun.get("timing", {})),
+        }
+
+    def predict(self) -> list[dict[str, Any]]:
+        """Print and keep what the adapted network says about single episodes, if asked to."""
+        cells = self.scoring.parts[0].cells
         learner, count = as_learner(self.progress.learner), self.settings.evaluation.predictions
-        episodes = predict_episodes(self.evaluator, learner, count)
+        episodes = predict_episodes(self.scoring.evaluator(cells), learner, count)
         if episodes:
             log.info("%s", predictions.as_text(episodes))
             record.write_predictions(self.directory, episodes)
-        initialisation.write(self.directory, self.evaluator.inner.network, learner)
-        return {
-            "evaluations": evaluations,
-            "baselines": baselines,
-            "learning_curve": self.progress.curve,
-            "predictions": predictions.for_record(episodes),
-            "files": record.files_beside(self.directory),
-            "timing": timing(self.progress.seconds),
-        }
+        return predictions.for_record(episodes)
 
 
-def timing(seconds: dict[str, float]) -> dict[str, float | None]:
-    """The record's timing from the seconds of each phase."""
+def timing(seconds: dict[str, float], earlier: dict[str, float | None]) -> dict[str, float | None]:
+    """The record's timing from the seconds of each phase, beside that of a completed training."""
     steady = seconds.get("steady_iterations", 0)
+    if earlier:
+        before = earlier.get("evaluation_seconds") or 0.0
+        return {**earlier, "evaluation_seconds": before + seconds.get("evaluation", 0.0)}
     return {
         "train_seconds": seconds.get("tracing", 0.0) + seconds.get("steady", 0.0),
         "seconds_per_meta_iteration": seconds["steady"] / steady if steady else None,

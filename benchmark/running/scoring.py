@@ -2,46 +2,47 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from benchmark.config import Settings
-from benchmark.evaluation import Evaluator, Protocol, score_row
+from benchmark.evaluation import Evaluator, Protocol, Scores, score_row
+from benchmark.inner_loop import InnerLoop
 from benchmark.progress import Progress
+from benchmark.running.parts import TRAINED, Cell, Part, parts_of
 from benchmark.training import Diverged, add, as_learner
+from results.schema import queries_key
+from results.statistics import new_classes
+from tasks.base import Distribution
 
 EPISODES_A_CALL = 50
-TRAINED = ""  # beside the names of evaluation.baselines
-
-
-class Part(NamedTuple):
-    """What is scored under one protocol: the trained initialisation or a reference line."""
-
-    name: str
-    protocol: Protocol
-    episodes: int
-
-    @property
-    def label(self) -> str:
-        """Key of the scores, e.g. "test/5shot" or "scratch/test/5shot"."""
-        words = [self.protocol.split, f"{self.protocol.shots}shot"]
-        return "/".join([self.name, *words] if self.name else words)
 
 
 class Scoring:
     """Scores the initialisation and the reference lines; what it has done stands in `progress`."""
 
-    def __init__(self, evaluator: Evaluator, progress: Progress, settings: Settings) -> None:
-        self.evaluator, self.progress, self.settings = evaluator, progress, settings
-        self.scratch = Progress.fresh(evaluator.inner.network.initial).learner
-        evaluation = settings.evaluation
-        fewer = min(evaluation.episodes, evaluation.baseline_episodes)
-        self.parts = [
-            Part(name, protocol, evaluation.episodes if name == TRAINED else fewer)
-            for name in (TRAINED, *evaluation.baselines)
-            for protocol in evaluator.protocols()
-        ]
+    def __init__(
+        self, inner: InnerLoop, tested: Distribution, progress: Progress, settings: Settings
+    ) -> None:
+        """tested: what test episodes are drawn from."""
+        self.progress, self.settings, self.parts = progress, settings, parts_of(settings)
+        self.scratch = Progress.fresh(inner.network.initial).learner
+
+        @cache
+        def evaluator(cells: tuple[Cell, ...]) -> Evaluator:
+            """One for each set of steps and transductions, which keeps its graphs."""
+            wanted = replace(
+                settings.evaluation,
+                steps=sorted({cell.steps for cell in cells}),
+                transductive=list(dict.fromkeys(cell.transductive for cell in cells)),
+            )
+            replacement = settings.algorithm.replacement
+            return Evaluator(inner, tested, settings.tested, wanted, replacement, settings.seed)
+
+        self.evaluator = evaluator
 
     @property
     def total(self) -> int:
@@ -50,8 +51,12 @@ class Scoring:
 
     @property
     def done(self) -> int:
-        """Episodes scored so far."""
-        return sum(map(len, self.progress.scores.values()))
+        """Episodes scored so far of those."""
+        return sum(min(part.episodes, self.done_of(part)) for part in self.parts)
+
+    def done_of(self, part: Part) -> int:
+        """Episodes that are scored in all cells of a part."""
+        return min(part.scored(self.progress.scores, cell) for cell in part.cells)
 
     def evaluate(self) -> Iterator[None]:
         """Score what is left; comes back after at most EPISODES_A_CALL each time.
@@ -59,49 +64,70 @@ class Scoring:
         Raises Diverged where a score is not finite.
         """
         for part in self.parts:
-            while len(self.progress.scores.get(part.label, ())) < part.episodes:
+            while self.done_of(part) < part.episodes:
                 began = time.perf_counter()
                 self.score_more(part)
                 add(self.progress.seconds, "evaluation", time.perf_counter() - began)
                 yield
 
     def score_more(self, part: Part) -> None:
-        """Score the next episodes of a part."""
-        kept = self.progress.scores.get(part.label)
-        start = 0 if kept is None else len(kept)
+        """Score the next episodes of those cells of a part that lag behind most."""
+        start = self.done_of(part)
+        lagging = tuple(c for c in part.cells if part.scored(self.progress.scores, c) == start)
         stop = min(start + EPISODES_A_CALL, part.episodes)
+        evaluator, protocol = self.evaluator(lagging), Protocol(part.split, part.shots)
         if part.name == "nearest_neighbour":
-            found = self.evaluator.nearest_neighbour(part.protocol, start, stop)[:, None, None]
+            found = evaluator.nearest_neighbour(protocol, start, stop)
         else:
             arrays = self.scratch if part.name == "scratch" else self.progress.learner
-            found = self.evaluator.scores(as_learner(arrays), part.protocol, start, stop)
-        must_be_finite(f"the evaluation of {part.label}", found)
-        scores = found if kept is None else np.concatenate([kept, found])
-        self.progress.scores[part.label] = scores
+            found = evaluator.scores(as_learner(arrays), protocol, start, stop)
+        must_be_finite(f"the evaluation of {part.label}", found.values)
+        for cell in lagging:
+            self.keep(part, cell, evaluator, found)
+        if found.classes.size and start == len(self.progress.scores.get(part.classes, ())):
+            self.append(part.classes, found.classes)
 
-    def rows(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, np.ndarray]]:
-        """Evaluations, baselines and the per-episode scores by key, as the record has them."""
-        evaluations, baselines, scores = [], [], {}
+    def keep(self, part: Part, cell: Cell, evaluator: Evaluator, found: Scores) -> None:
+        """Append what was found to what is known of a cell."""
+        i = 0 if part.name == "nearest_neighbour" else evaluator.steps.index(cell.steps)
+        j = evaluator.settings.transductive.index(cell.transductive)
+        self.append(part.key(cell), found.values[:, i, j])
+        if found.correct.size:
+            self.append(queries_key(part.key(cell)), found.correct[:, i, j])
+
+    def append(self, key: str, more: np.ndarray) -> None:
+        kept = self.progress.scores.get(key)
+        self.progress.scores[key] = more if kept is None else np.concatenate([kept, more])
+
+    def rows(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Evaluations and baselines, as the record has them."""
+        evaluations, baselines = [], []
         for part in self.parts:
-            for row, values in self.rows_of(part):
-                scores[row["scores"]] = values
+            for cell in part.cells:
+                row = self.row(part, cell)
                 if part.name == TRAINED:
                     evaluations.append(row)
                 else:
                     baselines.append({"method": part.name, **row})
-        return evaluations, baselines, scores
+        return evaluations, baselines
 
-    def rows_of(self, part: Part) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        """A row for each steps x transduction of a part, with its scores [episode]."""
-        evaluation, scores = self.settings.evaluation, self.progress.scores[part.label]
-        adapts = part.name != "nearest_neighbour"
-        for i, steps in enumerate(self.evaluator.steps if adapts else [0]):
-            for j, transductive in enumerate(evaluation.transductive if adapts else [False]):
-                kind = "transductive" if transductive else "plain"
-                row = score_row(self.settings.task, part.protocol, transductive, scores[:, i, j])
-                row |= {"ways": self.settings.task.ways, "steps": steps}
-                row |= {"queries": evaluation.queries}
-                yield row | {"scores": f"{part.label}/{kind}/{steps}steps"}, scores[:, i, j]
+    def row(self, part: Part, cell: Cell) -> dict[str, Any]:
+        """The row of one cell: how it was measured, and what came out."""
+        key, scores = part.key(cell), self.progress.scores
+        protocol = Protocol(part.split, part.shots)
+        row = score_row(self.settings.tested, protocol, cell.transductive, scores[key])
+        row |= {"ways": part.ways, "steps": cell.steps, "queries": part.queries}
+        row |= {"batch": part.batch, "scores": key}
+        row |= self.of_classes(part, scores[key])
+        return row | ({"tested": self.settings.plain["tested"]} if part.tested else {})
+
+    def of_classes(self, part: Part, values: np.ndarray) -> dict[str, Any]:
+        """Where the classes of the episodes behind `values` stand, and what others would add."""
+        classes, sizes = self.progress.scores.get(part.classes, ()), self.settings.tested.sizes()
+        if sizes is None or len(classes) < len(values):
+            return {}
+        width = new_classes(values, classes[: len(values)], sizes[part.split].classes)
+        return {"classes": part.classes, "ci95_classes": width if np.isfinite(width) else None}
 
 
 def must_be_finite(what: str, scores: Any) -> None:

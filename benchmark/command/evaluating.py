@@ -1,0 +1,52 @@
+"""`evaluate=RUN`: a completed run's training, and what the command line asks of it now."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.command.identity import NEUTRAL
+from benchmark.engine import settled
+from benchmark.running.named import record_of
+from tasks.checks import ConfigError
+
+TRAINED = ("seed", "model", "algorithm")  # what a training is, beside its tasks
+
+
+def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """The configuration with the training that `evaluate` names in place of its own.
+
+    Evaluation settings are those of that run, but for what `overrides` change; tasks of another
+    distribution, or of another split of it, stand under `tested`. Without `evaluate` nothing
+    changes. Raises ConfigError.
+    """
+    run = cfg.get("evaluate")
+    if run is None:
+        return cfg
+    plain = {str(key): cfg[key] for key in cfg if key != "evaluate"}
+    kept = OmegaConf.create(settled(record_of("evaluate", run)["config"]))
+    typed = [override.lstrip("+~").split("=")[0] for override in overrides]
+    for key in typed:
+        if key.split(".")[0] in (*TRAINED, "resume"):
+            raise ConfigError(
+                f"{key}: must not be given with evaluate={run}, whose training is done"
+            )
+    plain |= {key: kept[key] for key in (*TRAINED, "task")}
+    tested = asked(cfg, kept, "task", typed)
+    if tested != kept.task:
+        plain["tested"] = tested
+    if "experiment" not in typed:
+        plain["evaluation"] = asked(cfg, kept, "evaluation", typed)
+    of_training = {k: v for k, v in kept.runtime.items() if f"runtime.{k}" not in NEUTRAL}
+    plain["runtime"] = OmegaConf.merge(cfg.runtime, of_training)
+    return OmegaConf.create(plain)
+
+
+def asked(cfg: DictConfig, kept: DictConfig, group: str, typed: list[str]) -> Any:
+    """A group as the run had it, changed by what is typed; or the one that is chosen anew."""
+    if group in typed:
+        return cfg[group]
+    node = kept[group].copy()
+    for key in typed:
+        if key.startswith(f"{group}."):
+            OmegaConf.update(node, key.removeprefix(f"{group}."), OmegaConf.select(cfg, key))
+    return node

@@ -1,0 +1,39 @@
+"""A completed run, named by its directory or by the name under which it is published."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from results.schema import ARRAYS, RECORD
+from tasks.checks import ConfigError, one_line
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+
+
+def directory_of(run: str | os.PathLike[str]) -> Path:
+    """The directory of a run, given as such, by its record.json or by its published name.
+
+    A directory that exists comes before a published run of the same name.
+    """
+    path = Path(run)
+    if path.is_file():
+        return path.parent
+    published = PUBLISHED / path
+    return published if published.is_dir() and not path.exists() else path
+
+
+def record_of(key: str, run: str | os.PathLike[str]) -> dict[str, Any]:
+    """The record of a completed run; `key` is what names it in an error.
+
+    Raises ConfigError where there is none.
+    """
+    rule = f"a completed run's directory, with {RECORD} and {ARRAYS}, or a published run's name"
+    try:
+        record = json.loads((directory_of(run) / RECORD).read_bytes())
+        completed = record["status"] == "completed" and isinstance(record["config"], dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{key}={run}: must be {rule} ({one_line(error)})") from error
+    if not completed:
+        raise ConfigError(f"{key}={run}: must be {rule}; this one is {record['status']}")
+    return record

@@ -1,0 +1,80 @@
+"""Where the training of a job stands already, so that it is not done twice."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmark.command.identity import fingerprint
+from benchmark.config import Settings
+from benchmark.running import initialisation, record
+from benchmark.running.named import directory_of
+from results.schema import ARRAYS, RECORD
+
+log = logging.getLogger(__name__)
+
+
+def is_of(found: dict[str, Any], settings: Settings) -> bool:
+    """Whether a record is one of this training, whatever version wrote it."""
+    config = found.get("config")
+    return isinstance(config, dict) and fingerprint(config) == settings.identity
+
+
+def is_usable(directory: Path) -> bool:
+    """Whether a completed run's initialisation is there; says so where it is not."""
+    usable = initialisation.can_be_read(directory)
+    if not usable:
+        log.warning("%s is missing or damaged in %s: training again", ARRAYS, directory)
+    return usable
+
+
+def take_over(settings: Settings, directory: Path, source: str | None) -> dict[str, Any] | None:
+    """The completed record of this training, copied into `directory` from where it stands.
+
+    source: a run that must have it (evaluate=RUN); None: any run of the tree that is written to,
+    and None is returned where there is none. Raises ConfigError.
+    """
+    if source is not None:
+        initialisation.of_run("evaluate", source)
+        found = directory_of(source)
+    elif not (places := find_training(settings.identity, directory)):
+        return None
+    else:
+        found = places[0]
+        log.info("trained already: %s", found)
+    record.copy(found, directory)
+    return record.read(directory)
+
+
+def find_training(identity: str, directory: Path) -> list[Path]:
+    """Completed runs of a training in the tree that `directory` is part of, namesakes first.
+
+    The tree is the first folder of a path below the working directory (outputs), else the parent.
+    Runs of the same name but for the end may be of an earlier format: they are looked into too.
+    """
+    here = Path.cwd()
+    inside = directory.is_relative_to(here) and len(directory.relative_to(here).parts) > 1
+    top = here / directory.relative_to(here).parts[0] if inside else directory.parent
+    stem = directory.name.rpartition("-")[0]
+    found = []
+    for folder, below, files in os.walk(top):
+        below.sort()
+        path = Path(folder)
+        namesake = bool(stem) and path.name.startswith(f"{stem}-")
+        if RECORD in files and path != directory and is_training(path, identity, namesake):
+            found.append(path)
+    return sorted(found, key=lambda path: path.name != directory.name)
+
+
+def is_training(run: Path, identity: str, namesake: bool) -> bool:
+    """Whether a run has completed the training `identity`; only a namesake is read in full."""
+    try:
+        text = (run / RECORD).read_bytes()
+        if not namesake and identity.encode() not in text:
+            return False
+        found = json.loads(text)
+        same = found["status"] == "completed" and fingerprint(found["config"]) == identity
+        return same and initialisation.can_be_read(run)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False

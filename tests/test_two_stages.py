@@ -1,0 +1,209 @@
+"""Train once, ask anything: what is trained is only evaluated, and scores are never made twice."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from benchmark.command.identity import MOVED
+from benchmark.running.trained import find_training
+from results.records import read_records
+from tests.command import benchmark
+from tests.forks import GLYPHS, SINE, Fault, Forks
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as server:
+        yield server
+
+
+@pytest.fixture
+def run(forks, tmp_path):
+    """`python -m benchmark OVERRIDES`."""
+    logs = iter(range(100))
+
+    def command(*overrides, fault=None):
+        return forks.run(tmp_path / "logs" / f"{next(logs)}.log", list(overrides), fault)
+
+    return command
+
+
+def record_of(directory):
+    return json.loads((directory / "record.json").read_text())
+
+
+def arrays(directory, name="scores.npz"):
+    with np.load(directory / name) as file:
+        return {key: file[key] for key in file.files}
+
+
+def same_arrays(first, second):
+    assert first.keys() == second.keys()
+    for key, values in first.items():
+        np.testing.assert_array_equal(values, second[key])
+
+
+@pytest.fixture(scope="module")
+def glyphs(forks, tmp_path_factory):
+    """A trained run that tests copy."""
+    folder = tmp_path_factory.mktemp("glyphs")
+    ended = forks.run(folder / "log", [*GLYPHS, f"hydra.run.dir={folder / 'run'}"])
+    assert ended.code == 0, ended.output
+    return folder / "run"
+
+
+@pytest.fixture
+def trained(glyphs, tmp_path):
+    return shutil.copytree(glyphs, tmp_path / "run")
+
+
+def test_more_shots_steps_and_episodes_only_evaluate(run, trained, tmp_path):
+    """What comes out in two goes is what comes out in one, and nothing is scored again."""
+    before = arrays(trained)
+    more = ["evaluation.shots=[1,2]", "evaluation.steps=[0,2]", "evaluation.episodes=20"]
+    ended = run(*GLYPHS, *more, f"hydra.run.dir={trained}")
+    assert ended.code == 0, ended.output
+    assert "training:" not in ended.output
+    assert run(*GLYPHS, *more, f"hydra.run.dir={tmp_path / 'whole'}").code == 0
+    found, whole = arrays(trained), arrays(tmp_path / "whole")
+    same_arrays(found, whole)
+    for key, values in before.items():
+        np.testing.assert_array_equal(found[key][: len(values)], values)
+    by_key = [
+        {row["scores"]: row for row in record_of(d)["evaluations"]}
+        for d in (trained, tmp_path / "whole")
+    ]
+    assert by_key[0] == by_key[1]
+    (again,) = record_of(trained)["evaluated_again"]
+    assert "evaluation.episodes=20" in again["command"] and again["environment"]
+
+
+def test_scores_that_are_there_are_enough(run, trained):
+    before = (trained / "record.json").read_bytes()
+    ended = run(*GLYPHS, "evaluation.episodes=5", f"hydra.run.dir={trained}")
+    assert ended.code == 0 and "already completed" in ended.output
+    assert (trained / "record.json").read_bytes() == before
+
+
+def test_a_training_is_found_whatever_its_directory_is_called(run, trained, tmp_path):
+    place, found = tmp_path / "of my own", tmp_path / "another"
+    trained.rename(place)
+    ended = run(*GLYPHS, "evaluation.shots=[2]", f"hydra.run.dir={found}")
+    assert ended.code == 0, ended.output
+    assert f"trained already: {place}" in ended.output
+    assert {row["shots"] for row in record_of(found)["evaluations"]} == {1, 2}
+    same_arrays(arrays(found, "initialisation.npz"), arrays(place, "initialisation.npz"))
+
+
+def test_the_whole_tree_below_the_working_directory_is_looked_through(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "outputs" / "sweep" / "of my own"
+    place.parent.mkdir(parents=True)
+    trained.rename(place)
+    identity = record_of(place)["fingerprint"]
+    assert find_training(identity, tmp_path / "outputs" / "runs" / "new") == [place]
+    assert find_training("0" * 64, tmp_path / "outputs" / "runs" / "new") == []
+    (place / "initialisation.npz").write_bytes(b"damaged")
+    assert find_training(identity, tmp_path / "outputs" / "runs" / "new") == []
+
+
+def test_a_finished_run_is_evaluated_by_its_name_alone(run, trained):
+    ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={trained}")
+    assert ended.code == 0, ended.output
+    rows = record_of(trained)["evaluations"]
+    assert [(row["shots"], row["episodes"], row["batch"]) for row in rows] == [
+        (1, 12, 2),
+        (2, 12, 2),
+    ]
+
+
+def test_other_tasks_than_those_of_the_training_are_kept_apart(run, trained):
+    others = ["task.test_classes=5", "task.ways=2", "evaluation.episodes=6"]
+    ended = run(f"evaluate={trained}", *others, f"hydra.run.dir={trained}")
+    assert ended.code == 0, ended.output
+    first, second = record_of(trained)["evaluations"]
+    assert "tested" not in first and second["tested"]["test_classes"] == 5
+    assert record_of(trained)["config"]["task"]["test_classes"] == 6
+    ours = read_records([trained]).completed.query("method == 'reptile'")
+    assert ours["tested.test_classes"].tolist() == [6, 5]
+    assert arrays(trained)[second["classes"]].max() < 5
+
+
+def test_a_kill_while_evaluating_further_loses_nothing(run, trained, tmp_path):
+    more = [*GLYPHS, "evaluation.episodes=40"]
+    shutil.copytree(trained, tmp_path / "whole")
+    assert run(*more, f"hydra.run.dir={tmp_path / 'whole'}").code == 0
+    before = record_of(trained)["evaluations"]
+    fault = Fault(phase="evaluation", fraction=0.5, seconds=0.5)
+    assert run(*more, f"hydra.run.dir={trained}", fault=fault).code != 0
+    assert record_of(trained)["status"] == "completed"
+    assert record_of(trained)["evaluations"] == before
+    assert run(*more, f"hydra.run.dir={trained}").code == 0
+    same_arrays(arrays(trained), arrays(tmp_path / "whole"))
+
+
+def test_two_jobs_at_once_train_once(tmp_path):
+    """The second waits for the first, and only evaluates."""
+    with ThreadPoolExecutor() as pool:
+        jobs = [
+            pool.submit(benchmark, *SINE, f"evaluation.steps=[{steps}]", cwd=tmp_path)
+            for steps in (2, 3)
+        ]
+        for job in jobs:
+            assert job.result().returncode == 0, job.result().stderr
+    (found,) = (tmp_path / "outputs" / "runs").iterdir()
+    document = record_of(found)
+    assert sorted(row["steps"] for row in document["evaluations"]) == [2, 3]
+    assert len(document["evaluated_again"]) == 1
+
+
+def test_a_record_of_the_earlier_format_is_taken_up(run, trained):
+    """It named its scores otherwise, hashed its evaluation, and did not say the size of a batch."""
+    document, scores = record_of(trained), arrays(trained)
+    then = {now: before for before, now in MOVED.items()}
+    algorithm = document["config"]["algorithm"]
+    algorithm["_target_"] = then.get(algorithm["_target_"], algorithm["_target_"])
+    kept = {}
+    for row in (*document["evaluations"], *document["baselines"]):
+        former = f"{row.get('method', '')}/test/1shot/plain/{row['steps']}steps".lstrip("/")
+        kept[former] = scores[row["scores"]]
+        row["scores"] = former
+        del row["batch"], row["classes"]
+    document["fingerprint"] = "of version 1"
+    document.pop("seal", None), document.pop("digests", None)
+    (trained / "record.json").write_text(json.dumps(document))
+    np.savez(trained / "scores.npz", **kept)
+    ended = run(*GLYPHS, f"hydra.run.dir={trained}")
+    assert ended.code == 0 and "already completed" in ended.output, ended.output
+    assert run(*GLYPHS, "evaluation.shots=[1,2]", f"hydra.run.dir={trained}").code == 0
+    assert [row["shots"] for row in record_of(trained)["evaluations"]] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["scores.npz", "initialisation.npz"])
+def test_a_file_that_is_missing_comes_back(run, trained, name):
+    before = arrays(trained, name)
+    (trained / name).unlink()
+    ended = run(*GLYPHS, f"hydra.run.dir={trained}")
+    assert ended.code == 0, ended.output
+    same_arrays(arrays(trained, name), before)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["evaluate=nowhere"], "evaluate=nowhere: must be a completed run's directory"),
+        (["evaluate={run}", "seed=1"], "seed: must not be given with evaluate="),
+        (["evaluate={run}", "algorithm.inner_steps=3"], "algorithm.inner_steps: must not be given"),
+        (["evaluate={run}", "task=sinusoid"], "task=sinusoid: must be one whose score is accuracy"),
+        (["evaluate={run}", "task.ways=3"], "task.ways=3: must be at most 2, the outputs"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(run, trained, overrides, message):
+    ended = run(*(text.format(run=trained) for text in overrides))
+    assert ended.code == 2 and f"error: {message}" in ended.output
+    assert "Traceback" not in ended.output
