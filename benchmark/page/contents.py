@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.adaptation import Trained, directory_of, load, mini_batches
+from benchmark.adaptation import Trained, load, mini_batches
 from benchmark.models import MLP, Conv
 from benchmark.page.hand import INK, hand
+from benchmark.running.named import directory_of
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 from tasks.image_set import ImageSet
