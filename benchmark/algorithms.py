@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmark.optimizers import sgd_update
 from tasks.base import Distribution, Task
 from tasks.checks import require
@@ -230,8 +228,10 @@ class FirstOrder(Algorithm):
                 displacement += weight * (after.params - start.params)
             start = after
         if self.tail_shots:
-            tail = np.arange(episode.query_y.shape[0], dtype=np.int32)[None]
-            after = inner.adapt(start, episode.query_x, episode.query_y, tail)
+            import tensorflow as tf
+
+            whole = tf.range(episode.query_y.shape[0])[None]
+            after = inner.adapt(start, episode.query_x, episode.query_y, whole)
             displacement += weights[-1] * (after.params - start.params)
             start = after
         return displacement, start

@@ -365,9 +365,10 @@ CONV = ("model.layers=2", "model.filters=3")
 DENSE = ("model=mlp", "model.hidden=[8]")
 CASES = {
     "reptile": CONV,
-    "serial fomaml with outer adam": (
+    "serial fomaml with a tail and outer adam": (
         *DENSE,
         "algorithm=fomaml",
+        "algorithm.tail_shots=1",
         "algorithm.serial=true",
         "algorithm.outer_optimizer=adam",
         "algorithm.outer_step=0.01",
