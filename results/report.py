@@ -2,16 +2,19 @@
 
 import base64
 import io
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from results import comparison, figures, gallery, labels, plotting, records, tables
 from results.labels import show_value
+from results.schema import PAGE
 
 MOST_RUNS = 200
 """Runs that the page lists one by one."""
@@ -55,7 +58,7 @@ def write_report(
         published=published_of(made),
         configuration=configuration_of(found.runs),
         machine=values_of(found.runs, MACHINE),
-        runs=runs_of(found.runs),
+        runs=runs_of(found.runs, path.parent),
         commands=commands_of(found.runs),
         more=max(0, len(found.runs) - MOST_RUNS),
         command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
@@ -172,8 +175,11 @@ def configuration_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return values_of(runs, {key: key for key in keys})
 
 
-def runs_of(runs: pd.DataFrame) -> list[dict[str, str]]:
-    """One line a run: directory, state and time."""
+def runs_of(runs: pd.DataFrame, beside: Path) -> list[dict[str, str]]:
+    """One line a run: directory, state, time and, where there is one, the way to its page.
+
+    beside: the report's directory.
+    """
     seconds = "timing.train_seconds"
     each = "timing.seconds_per_meta_iteration"
     lines = []
@@ -182,6 +188,7 @@ def runs_of(runs: pd.DataFrame) -> list[dict[str, str]]:
         lines.append(
             {
                 "run": str(run["run"]),
+                "page": page_of(Path(str(run["run"])), beside),
                 "status": f"{run['status']}{reason}",
                 "method": labels.method_name(run.get("method")),
                 "seed": show_value(run.get("seed")),
@@ -190,6 +197,12 @@ def runs_of(runs: pd.DataFrame) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def page_of(run: Path, beside: Path) -> str:
+    """The address of a run's page as seen from a directory; "" where it has none."""
+    page = run / PAGE
+    return quote(Path(os.path.relpath(page, beside)).as_posix()) if page.is_file() else ""
 
 
 def commands_of(runs: pd.DataFrame) -> list[tuple[str, list[str]]]:

@@ -48,7 +48,7 @@ RUNS = {  # by algorithm, network and inner optimiser
     "fomaml-mlp-sgd": (*MLP, "algorithm=fomaml", *SGD, "evaluation.batch=4"),
     "maml-conv-sgd": (*TINY, *MAML),
     "reptile-mlp-adam": (*MLP, "model.hidden=[24,16]", "algorithm.replacement=true"),
-    "tanh": (*MLP, "model.hidden=[8]", "model.activation=tanh", "model.invert=false"),
+    "tanh": (*MLP, "model.hidden=[8]", "model.activation=tanh"),
     "gelu": (*MLP, "model.hidden=[8]", "model.activation=gelu", "algorithm.inner_steps=2"),
     "sigmoid": (*MLP, "model.hidden=[8,8]", "model.activation=sigmoid"),
 }

@@ -228,3 +228,12 @@ def test_a_phone_needs_no_sideways_scrolling(tmp_path):
         "'width ' + page.contentDocument.documentElement.scrollWidth; }</script>"
     )
     assert "<title>width 390</title>" in browse(tmp_path, probe, "--dump-dom")
+
+
+def test_a_run_links_to_its_page(tmp_path):
+    fake.sweep(tmp_path / "a sweep")
+    run = sorted((tmp_path / "a sweep").glob("*/record.json"))[0].parent
+    (run / "draw.html").write_text("the page")
+    _, page = make(tmp_path / "a sweep", tmp_path / "reports" / "report.html")
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert [link for link in links if link[0] != "#"] == [f"../a%20sweep/{run.name}/draw.html"]

@@ -8,11 +8,11 @@ The page adapts the run's initialisation in the browser, with nothing but the fi
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
-from benchmark.running.startup import without_noise
+from benchmark.command.compose import settings
+from benchmark.running.startup import start_tensorflow
 from results.schema import PAGE
 from tasks.checks import ConfigError
 
@@ -42,9 +42,8 @@ def main() -> int:
     """Make the page and say where it lies. Returns the exit code."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     asked = arguments()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    with without_noise():
-        from benchmark.page.page import write_page  # loads TensorFlow, for which --help can't wait
+    start_tensorflow(settings().runtime)
+    from benchmark.page.page import write_page
 
     try:
         path = write_page(asked.run, asked.output)

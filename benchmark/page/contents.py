@@ -20,6 +20,8 @@ SHOWN = (0, 1, 2, 5, 10, 20, 50)  # steps after which the page tells what the ne
 WAYS, SHOTS = 5, 5  # at most; what fits on a screen
 CLASSES, DRAWINGS = 60, 10  # at most, of the test split, for readers who do not want to draw
 
+LICENCE = Path(__file__).parent / "LICENSE.omniglot"
+
 
 def contents(run: str) -> tuple[Path, dict[str, Any]]:
     """The run's directory, and all of it that the page needs, as JSON has it.
@@ -46,6 +48,7 @@ def contents(run: str) -> tuple[Path, dict[str, Any]]:
         "side": SIDE,
         "hand": hand(task.loaded["train"].images)._asdict(),
         "drawings": drawings(task.loaded["test"]),
+        "licence": LICENCE.read_text() if isinstance(task, Omniglot) else None,  # of the drawings
         "run": facts(run, trained),
     }
 
@@ -139,7 +142,6 @@ def facts(run: str, trained: Trained) -> dict[str, Any]:
         "rate": algorithm["inner_learning_rate"],
         "batch": trained.evaluation.batch,
         "seed": config["seed"],
-        "omniglot": isinstance(trained.task, Omniglot),
     }
 
 

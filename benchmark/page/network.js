@@ -158,6 +158,7 @@ function columnMeans(x, channels, value) {
   return sums.map((sum) => (sum * channels) / x.length);
 }
 
+/** The normal density. */
 const density = (x) => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
 
 /** The normal distribution function, to 1e-7 (Abramowitz and Stegun 1964, formula 7.1.26). */
@@ -169,12 +170,10 @@ function cumulative(x) {
   return x < 0 ? tail : 1 - tail;
 }
 
-// name: [value of x, slope of x and its value]. Values are rounded to the single precision of the
-// run, in which a unit that is nearly saturated has no slope left for Adam to blow up.
-const ACTIVATIONS = {
+const ACTIVATIONS = { // name: [value of x, slope of x and that value]
   relu: [(x) => Math.max(x, 0), (x) => (x > 0 ? 1 : 0)],
-  tanh: [(x) => Math.fround(Math.tanh(x)), (x, y) => 1 - y * y],
-  sigmoid: [(x) => Math.fround(1 / (1 + Math.exp(-x))), (x, y) => y * (1 - y)],
+  tanh: [Math.tanh, (x, y) => 1 - y * y],
+  sigmoid: [(x) => 1 / (1 + Math.exp(-x)), (x, y) => y * (1 - y)],
   gelu: [(x) => x * cumulative(x), (x) => cumulative(x) + x * density(x)],
 };
 

@@ -52,7 +52,7 @@ function speak(language) {
     node.setAttribute("aria-pressed", node.dataset.language === language);
   }
   find("run").textContent = say("run", CONTENTS.run);
-  find("licence").textContent = CONTENTS.run.omniglot ? say("licence") : say("madeUp");
+  find("drawings").textContent = say(CONTENTS.licence ? "omniglot" : "unseen");
   show();
 }
 
@@ -287,6 +287,8 @@ function begin() {
   }
   const wanted = [location.hash.slice(1), navigator.language.slice(0, 2)];
   speak(wanted.find((language) => CONTENTS.texts.title[language]) ?? "en");
+  find("licence").hidden = !CONTENTS.licence;
+  find("licence").querySelector("pre").textContent = CONTENTS.licence;
   find("unable").hidden = true;
   find("page").hidden = false;
 }
