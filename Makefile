@@ -13,7 +13,7 @@ DEMO   ?= $(if $(call INITIAL,omniglot_5way/reptile_seed0),omniglot_5way/reptile
 RUN    := $(VENV)/bin/python
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PLAN=1 only lists what reproduce would run, HOURS=0 only writes its page, INTO=DIR starts afresh there"
 	@echo "  TASK=omniglot sweeps over Omniglot; OVERRIDES='seed=0,1,2' is passed on to the sweep"
 
