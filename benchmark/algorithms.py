@@ -8,7 +8,7 @@ checked before it starts.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.optimizers import sgd_update
 from tasks.base import Distribution, Task
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
     """The settings that all meta-learning algorithms share."""
+
+    adapts: ClassVar[bool] = True  # whether there is an inner loop
 
     name: str
     meta_iterations: int
@@ -101,6 +103,13 @@ class Algorithm:
     def train_queries(self) -> int:
         """Query examples a class that training needs beside the support set."""
         return 0
+
+    def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
+        """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""
+        import tensorflow as tf
+
+        done = tf.cast(iteration, tf.float32) / max(self.meta_iterations, 1)
+        return self.outer_step + (self.outer_step_final - self.outer_step) * done
 
     def learn_task(
         self,

@@ -39,6 +39,8 @@ def obstacle(plain: dict[str, Any]) -> str | None:
     task, model = (class_of(plain.get(group)) for group in ("task", "model"))
     if model is not Conv or getattr(task, "metric", None) != "accuracy":
         return "the native library knows the model conv and classification alone"
+    if not getattr(class_of(plain.get("algorithm")), "adapts", True):
+        return "the native library computes inner loops, of which this algorithm has none"
     if plain["model"].get("filters") not in FILTERS:
         return f"model.filters must be a multiple of {FILTERS.step} up to {max(FILTERS)}"
     if plain["runtime"].get("jit"):

@@ -51,7 +51,7 @@ class Evaluator:
         self.inner, self.distribution, self.task = inner, distribution, task
         self.settings, self.replacement = settings, replacement
         self.seed, self.purpose = seed, purpose
-        self.steps = sorted(settings.steps)
+        self.steps = sorted(settings.steps) if inner.adapts else [0]
         self.graphs: dict[tuple[str, Protocol], Any] = {}
 
     def protocols(self) -> Iterator[Protocol]:

@@ -27,6 +27,8 @@ class Learner(NamedTuple):
 class InnerLoop:
     """Adaptation of `network` with one optimiser; a pure function of learner and data."""
 
+    adapts = True  # where nothing is adapted, an evaluation has no steps to choose
+
     def __init__(
         self,
         network: Network,

@@ -95,6 +95,37 @@ class MAMLConv(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConvPool(Model):
+    """The paper's Mini-ImageNet network: blocks of convolution, batch norm, pooling and ReLU.
+
+    The convolutions are 3x3 with stride 1 and have no bias, as in `Conv`; the 2x2 max-pooling
+    rounds up, so that 84 pixels become 42, 21, 11 and 6.
+    """
+
+    layers: int
+    filters: int
+
+    def check(self) -> None:
+        require(self.layers >= 1, "model.layers", self.layers, "at least 1")
+        require(self.filters >= 1, "model.filters", self.filters, "at least 1")
+
+    def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
+        import keras
+
+        from benchmark.layers import BatchStatisticsNormalization
+
+        stack: list[Any] = [keras.Input(input_shape)]
+        for _ in range(self.layers):
+            stack += [
+                keras.layers.Conv2D(self.filters, 3, padding="same", use_bias=False),
+                BatchStatisticsNormalization(),
+                keras.layers.MaxPooling2D(padding="same"),
+                keras.layers.ReLU(),
+            ]
+        return keras.Sequential([*stack, keras.layers.Flatten(), keras.layers.Dense(outputs)])
+
+
+@dataclass(frozen=True, kw_only=True)
 class MLP(Model):
     """Dense layers; 64-64 with ReLU is the tutorial's network, with tanh the sine gist's.
 

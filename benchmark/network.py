@@ -52,6 +52,11 @@ class Network:
         outputs, _ = self.model.stateless_call(self.unflatten(params), [], x, training=True)
         return outputs
 
+    def without_last_layer(self) -> "Network":
+        """The network up to its last hidden layer, a function of the first of the parameters."""
+        inner = keras.Model(self.model.inputs, self.model.layers[-1].input)
+        return Network(inner)
+
     def unflatten(self, params: tf.Tensor) -> list[tf.Tensor]:
         """The model's variables, in its own order and shapes, from a [P] vector."""
 

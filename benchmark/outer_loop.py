@@ -44,14 +44,8 @@ def meta_iteration(
     numbers = iteration * size + tf.range(size, dtype=tf.int64)
     over_tasks = one_after_another if algorithm.serial else side_by_side
     displacement, moment, count = over_tasks(learn, numbers, state.learner)
-    phi, outer_state = outer.update(phi, displacement, step_size(algorithm, iteration), state.outer)
+    phi, outer_state = outer.update(phi, displacement, algorithm.step_size(iteration), state.outer)
     return MetaState(Learner(phi, moment, count), outer_state)
-
-
-def step_size(algorithm: Algorithm, iteration: tf.Tensor) -> tf.Tensor:
-    """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""
-    done = tf.cast(iteration, tf.float32) / max(algorithm.meta_iterations, 1)
-    return algorithm.outer_step + (algorithm.outer_step_final - algorithm.outer_step) * done
 
 
 def side_by_side(learn: Learn, numbers: tf.Tensor, learner: Learner) -> Totals:

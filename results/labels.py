@@ -11,6 +11,7 @@ METHOD_NAMES = {
     "reptile": "Reptile",
     "fomaml": "FOMAML",
     "maml": "MAML",
+    "protonet": "ProtoNet",
     "joint": "joint training",
     "scratch": "from scratch (no meta-learning)",
     "nearest_neighbour": "nearest neighbour (pixels)",

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from benchmark import config
+from benchmark.command.compose import compose
 from tasks import fonts
 from tasks.checks import ConfigError
 from tests.test_glyphs import nearest_neighbour
-from tests.toy import compose, settings
+from tests.toy import settings
 
 
 def task(*overrides):

@@ -1,6 +1,6 @@
 """Outer updates against independent NumPy ones, and training as a pure function of its seed."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from benchmark.algorithms import Algorithm, runs_of_equal
-from benchmark.outer_loop import MetaState, meta_iteration, step_size, training_tasks
+from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.progress import Progress
 from benchmark.training import Diverged, Trainer
@@ -196,7 +196,7 @@ def test_every_iteration_and_every_place_in_the_meta_batch_has_a_task_of_its_own
 def test_the_outer_step_falls_linearly(first, final, at):
     """Ten iterations, 0 to 9: the final step is what an eleventh would have (the authors' code)."""
     chosen = algorithm("reptile", meta_iterations=10, outer_step=first, outer_step_final=final)
-    steps = [float(step_size(chosen, tf.constant(i, tf.int64))) for i in (0, 5, 9)]
+    steps = [float(chosen.step_size(tf.constant(i, tf.int64))) for i in (0, 5, 9)]
     np.testing.assert_allclose(steps, at, rtol=1e-6)
 
 
@@ -341,8 +341,8 @@ def test_an_algorithm_of_ones_own_needs_learn_task_alone(network, state):
             return tf.ones_like(learner.params), learner
 
     base = settings().algorithm
-    fields = {name: getattr(base, name) for name in Algorithm.__dataclass_fields__}
-    moved = outer(network, Still(**fields), state).learner.params - state.learner.params
+    settings_of = {field.name: getattr(base, field.name) for field in fields(Algorithm)}
+    moved = outer(network, Still(**settings_of), state).learner.params - state.learner.params
     np.testing.assert_allclose(moved, 1.0, atol=1e-6)
 
 

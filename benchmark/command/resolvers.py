@@ -18,6 +18,13 @@ def by_budget(smoke: Any, short: Any, paper: Any, *, _root_: DictConfig) -> Any:
     return dict(zip(BUDGETS, (smoke, short, paper), strict=True))[budget]
 
 
+def by_algorithm(values: DictConfig, *, _root_: DictConfig) -> Any:
+    """The value for the chosen algorithm: ${by_algorithm:{reptile: 1000, maml: 500}}."""
+    name = OmegaConf.select(_root_, "algorithm.name")
+    require(name in values, "algorithm", name, f"one of {', '.join(map(str, values))}")
+    return values[name]
+
+
 def step_weights(formula: str) -> list[float]:
     """Weights of the inner gradients in the outer update: [0, 1] of "g2", [1, 1] of "g1+g2".
 
@@ -43,6 +50,6 @@ def divide(a: int, b: int) -> int:
 
 def register() -> None:
     """Make the resolvers known to OmegaConf."""
-    for resolver in (run_name, sweep_name, by_budget, step_weights, multiply, divide):
+    for resolver in (run_name, sweep_name, by_budget, by_algorithm, step_weights, multiply, divide):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("length", len, replace=True)
