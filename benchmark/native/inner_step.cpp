@@ -19,7 +19,7 @@ namespace {
 
 constexpr float NORM_EPSILON = 1e-3f, ADAM_EPSILON = 1e-8f;
 constexpr double BETA_2 = 0.999;
-constexpr int CHUNK = 6144;  // floats of slopes that stay in the nearest cache beside their inputs
+constexpr int CHUNK = 12800;  // floats of slopes in near cache while a tile of sums is in registers
 
 struct Shape {  // the same in library.py
   int32_t height, width, colours, layers, filters, ways;

@@ -10,6 +10,7 @@
 #include "plan.h"
 
 #define INLINE inline __attribute__((always_inline))
+#define APART __attribute__((noinline))  // a function's registers are its own
 
 namespace {
 
@@ -57,8 +58,8 @@ INLINE void with_constants(int rows, int vectors, F f) {
 
 // output[row] = sum over segments of input[row] * weights, for R rows and V vectors of channels.
 template <int R, int V, Finish FINISH>
-INLINE void multiply_tile(const Group& group, const Tile& tile, const float* input,
-                          const float* weights, int channels, const float* gate, float* output) {
+APART void multiply_tile(const Group& group, const Tile& tile, const float* input,
+                         const float* weights, int channels, const float* gate, float* output) {
   Vector sum[R][V] = {};
   for (const Segment& segment : group.segments) {
     const float* w = weights + segment.weights;
@@ -104,8 +105,8 @@ void multiply(const std::vector<Group>& groups, const float* input, const float*
 
 // sums[row] += sum over pairs of input[row] * slopes, for R rows and V vectors of channels.
 template <int R, int V>
-INLINE void accumulate_tile(const Pair* pairs, int count, const float* input, const float* slopes,
-                            int channels, float* sums) {
+APART void accumulate_tile(const Pair* pairs, int count, const float* input, const float* slopes,
+                           int channels, float* sums) {
   Vector sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++)
