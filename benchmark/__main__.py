@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from benchmark.command import tuning
 from benchmark.command.compose import CONF
-from benchmark.command.messages import BAD_INPUT, run_program
+from benchmark.command.messages import BAD_INPUT, run_program, with_hint
+from benchmark.running.directory import remove_if_empty
 from benchmark.running.interruption import Interrupted
 from benchmark.running.job import run_job
 from tasks.checks import ConfigError, one_line
@@ -35,8 +36,12 @@ def job(cfg: DictConfig) -> float | None:
         log.error("%s: the same command goes on from here", stop)
         sys.exit(stop.exit_code)
     except ConfigError as error:
-        log.error("error: %s", error)
-        if not sweep:
+        text = f"error: {with_hint(str(error))}"
+        if sweep:
+            log.error(text)
+        else:
+            print(text, file=sys.stderr)  # not into the log, which would be all there is
+            remove_if_empty(directory, f"{hydra_cfg.job.name}.log")
             sys.exit(BAD_INPUT)
     except Exception as error:
         text = one_line(error)  # TensorFlow's have many lines; the record has them all

@@ -18,11 +18,23 @@ from benchmark.command.identity import MOVED, fingerprint
 from benchmark.engine import ENGINES, obstacle, settled, tell_if_not_built
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
+from results.schema import OWN_PACKAGES
 from tasks.base import Size, Task
 from tasks.checks import ConfigError, as_typed, require
 
 BASELINES = ("scratch", "nearest_neighbour")
 RESOLVED = ("budget", "evaluate")  # keys that have served once the configuration is composed
+LARGE = 10**6  # the most of anything that stands in memory, but for these:
+LARGEST = {
+    "algorithm.meta_iterations": 10**9,
+    "evaluation.episodes": 10**8,
+    "evaluation.baseline_episodes": 10**8,
+    "training.checkpoint_every": 10**9,
+    "training.curve_points": 10**4,
+    "model.filters": 2**13,
+    "model.hidden": 2**13,
+}
+LONGEST = 10**8  # examples that one adaptation goes through
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
 
@@ -219,9 +231,33 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         raise ConfigError(f"{group}: {first_line(error)}") from error
 
 
+def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
+    """Raise ConfigError for a number so large that no machine could make what it counts.
+
+    It comes first: nothing is made in proportion to a number that has not been checked.
+    """
+    own = str(plain.get("_target_", OWN_PACKAGES[0])).startswith(OWN_PACKAGES)
+    for name, value in plain.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            check_sizes(value, f"{key}.")
+            continue
+        most = LARGEST.get(key, LARGE) if own and not name.endswith("seed") else 2**63 - 1
+        numbers = value if isinstance(value, list) else [value]
+        fits = all(number <= most for number in numbers if type(number) is int)
+        require(fits, key, value, f"at most {most}")
+
+
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
+    check_sizes(settings.plain)
     task, algorithm, evaluation = settings.task, settings.algorithm, settings.evaluation
+    for key, steps, batch in (
+        ("algorithm.inner_steps", algorithm.inner_steps, algorithm.inner_batch),
+        ("evaluation.steps", max(evaluation.steps, default=0), evaluation.batch),
+    ):
+        rule = f"at most {LONGEST // max(batch, 1)} with mini-batches of {batch}"
+        require(steps * batch <= LONGEST, key, steps, rule)
     require(settings.seed >= 0, "seed", settings.seed, "at least 0")
     task.check()
     settings.model.check()

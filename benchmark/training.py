@@ -65,13 +65,11 @@ class Trainer:
             purpose="learning curve",
         )
 
-    def boundaries(self) -> tuple[set[int], set[int]]:
-        """Iterations after which a curve point is taken, and those with a checkpoint."""
-        total, training = self.settings.algorithm.meta_iterations, self.settings.training
-        points = min(training.curve_points, total)
-        curve = {math.ceil(total * (i + 1) / points) for i in range(points)}
-        every = training.checkpoint_every
-        return curve, set(range(every, total, every)) if every else set()
+    def curve_iterations(self) -> set[int]:
+        """Iterations after which a point of the learning curve is taken."""
+        total = self.settings.algorithm.meta_iterations
+        points = min(self.settings.training.curve_points, total)
+        return {math.ceil(total * (i + 1) / points) for i in range(points)}
 
     def train(self, progress: Progress, report: Callable[[Progress, bool], None]) -> None:
         """Run the remaining meta-iterations, updating `progress` in place.
@@ -79,13 +77,13 @@ class Trainer:
         report(progress, due) is called after each call of the graph; `due` says that a checkpoint
         should be written. It may raise to stop. Raises Diverged.
         """
-        total = self.settings.algorithm.meta_iterations
-        curve, checkpoints = self.boundaries()
-        ends = sorted(curve | checkpoints | {total})
+        total, curve = self.settings.algorithm.meta_iterations, self.curve_iterations()
+        ends, every = sorted(curve | {total}), self.settings.training.checkpoint_every or total
         size = 1  # the first call also traces the graph; its time is kept apart
         while progress.iteration < total:
             start = progress.iteration
-            stop = min(next(e for e in ends if e > start), start + size)
+            due = start - start % every + every
+            stop = min(next(e for e in ends if e > start), due, start + size)
             seconds = self.advance(progress, stop)
             phase = "tracing" if size == 1 else "steady"
             add(progress.seconds, phase, seconds)
@@ -96,7 +94,7 @@ class Trainer:
                 began = time.perf_counter()
                 progress.curve += self.curve_points(progress)
                 add(progress.seconds, "curve", time.perf_counter() - began)
-            report(progress, stop in checkpoints)
+            report(progress, stop == due < total)
 
     def advance(self, progress: Progress, stop: int) -> float:
         """Meta-iterations up to `stop`; returns the seconds they took."""

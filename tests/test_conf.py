@@ -4,13 +4,14 @@ import itertools
 import os
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from benchmark import config
+from benchmark.command.arguments import split_sweep
 from benchmark.command.compose import compose
 from benchmark.command.resolvers import BUDGETS
-from tests.command import PROJECT, TINY, benchmark, record, records
+from tests.command import PROJECT, TINY, record
+from tests.forks import Forks
 
 CONF = PROJECT / "conf"
 NOT_A_CHOICE = {"hydra"}  # how Hydra itself looks and launches; test_launchers runs those
@@ -43,8 +44,14 @@ EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
 NEEDS = {f"tracking/{name}": name for name in ("tensorboard", "mlflow", "wandb")}
 
 
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as server:
+        yield server
+
+
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_choice_runs(choice, tmp_path):
+def test_every_choice_runs(choice, forks, tmp_path):
     if "omniglot" in choice and "TFDS_DATA_DIR" not in os.environ:
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     if choice in NEEDS:
@@ -52,22 +59,20 @@ def test_every_choice_runs(choice, tmp_path):
     extra = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"] if "mlflow" in choice else []
     group, name = choice.split("/")
     run = f"hydra.run.dir={tmp_path / 'run'}"
-    done = benchmark(f"{group}={name}", *FITS.get(choice, []), *TINY, *extra, run)
-    assert done.returncode == 0, done.stderr
+    argv = [f"{group}={name}", *FITS.get(choice, []), *TINY, *extra, run]
+    done = forks.run(tmp_path / "log", argv)
+    assert done.code == 0, done.output
     assert record(tmp_path / "run")["status"] == "completed"
 
 
-def test_every_experiment_runs(tmp_path):
-    """One process for all: each with the first of its sweep's values, that is its own."""
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs(name, forks, tmp_path):
     if "TFDS_DATA_DIR" not in os.environ:
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
-    names = ",".join(EXPERIMENTS)
-    small = [*TINY, "evaluation.baselines=[scratch]", "runtime.isolate=false"]
-    apart = [f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.sweep.subdir=${hydra:job.num}"]
-    done = benchmark("--multirun", f"+experiment={names}", *small, *apart)
-    assert done.returncode == 0, done.stderr
-    found = [each["status"] for each in records(tmp_path / "sweep")]
-    assert found == ["completed"] * len(EXPERIMENTS)
+    small = [*TINY, "evaluation.baselines=[scratch]", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = forks.run(tmp_path / "log", [f"+experiment={name}", *small])
+    assert done.code == 0, done.output
+    assert record(tmp_path / "run")["status"] == "completed"
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -82,14 +87,6 @@ def test_every_job_of_an_experiment_is_valid(name):
         jobs = itertools.product(*varied)
         for chosen in itertools.islice(jobs, 1 if number else None):
             config.load(compose(*base, *chosen))
-
-
-def split_sweep(text):
-    """["a=1", "a=2"] of "a=1,2", as Hydra's own sweeper splits it."""
-    parsed = OverridesParser.create().parse_override(text)
-    if not parsed.is_sweep_override():
-        return [text]
-    return [f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()]
 
 
 def test_every_key_is_commented():

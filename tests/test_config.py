@@ -48,6 +48,17 @@ REFUSED = {
     "evaluation.transductive=[7.5]": "evaluation.transductive=[7.5]: must be of type list[bool]",
     "seed=x": "seed=x: must be of type int",
     "resume=perhaps": "resume=perhaps: must be of type bool",
+    # more than any machine could hold
+    "algorithm.meta_iterations=99999999999999999999": (
+        "algorithm.meta_iterations=99999999999999999999: must be at most 1000000000"
+    ),
+    "evaluation.steps=[5,9999999]": "evaluation.steps=[5, 9999999]: must be at most 1000000",
+    "evaluation.steps=[999999] evaluation.batch=500": (
+        "evaluation.steps=999999: must be at most 200000 with mini-batches of 500"
+    ),
+    "seed=99999999999999999999": "seed=99999999999999999999: must be at most 9223372036854775807",
+    "training.curve_points=999999": "training.curve_points=999999: must be at most 10000",
+    "model.filters=999999": "model.filters=999999: must be at most 8192",
     # zero and negative counts
     "seed=-1": "seed=-1: must be at least 0",
     "task.ways=-3": "task.ways=-3: must be at least 1",

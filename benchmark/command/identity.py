@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.engine import settled
@@ -86,6 +87,9 @@ def whole_number(text: str) -> float | int:
 
 def run_name(*, _root_: DictConfig) -> str:
     """E.g. omniglot-5way-reptile-2000it-seed0-1a2b3c4d; equal only for equal trainings."""
+    if list(_root_) == ["hydra"]:  # all that `--cfg hydra` shows: the rest is where it was
+        whole: Any = HydraConfig.get()
+        _root_ = whole._get_root()
     groups = [key for key in _root_ if key != "hydra"]
     plain: dict[str, Any] = {
         str(key): OmegaConf.to_container(_root_[key], resolve=True)

@@ -1,5 +1,7 @@
 """What is answered to a mistake on the command line: one line, and exit code 2."""
 
+import difflib
+import itertools
 import os
 import re
 import sys
@@ -12,12 +14,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.command import resolvers
+from benchmark.command import arguments, resolvers
 from benchmark.command.compose import CONF, compose
 from tasks.checks import ConfigError, one_line
 
 BAD_INPUT = 2  # exit code
-MULTIRUN = ("--multirun", "-m")
+CHOSEN = re.compile(rf"(\+experiment|{'|'.join(arguments.GROUPS)})=[\w,]+$")
 
 
 def run_program(program: Callable[[], Any], root: str = "config") -> None:
@@ -26,8 +28,8 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
     make_importable()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # it wants it first
     try:
+        sys.argv[1:] = arguments.checked(sys.argv[1:])
         program()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -36,7 +38,7 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
     except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
         if wants_traceback:
             traceback.print_exc()
-        print(f"error: {explained(error, root)}", file=sys.stderr)
+        print(f"error: {with_hint(explained(error, root))}", file=sys.stderr)
         sys.exit(BAD_INPUT)
 
 
@@ -57,12 +59,11 @@ def explained(error: Exception, root: str) -> str:
     ours = re.match(r"ConfigError raised while resolving interpolation: (.*?)( full_key: |$)", text)
     if ours:
         return ours[1]
-    unknown = re.match(r"Could not override '([\w.]+)'", text)
+    unknown = re.match(r"Could not override '([\w./]+)'", text)
     if unknown:
-        key = unknown[1]
-        return f"{key}{typed_value(key)}: must be a known key: {', '.join(siblings(key, root))}"
-    no_choice = re.search(r"Could not find '(\w+)/([^']+)' Available options in '.*?': (.*)", text)
-    if no_choice:
+        return about_unknown(unknown[1], root)
+    missing = r"Could not find '([\w/]+)/([^/']+)' Available options in '.*?': (.*)"
+    if no_choice := re.search(missing, text):
         group, choice, known = no_choice.groups()
         known = known.split(" Config search path:")[0]
         return f"{group}={choice}: must be one of {', '.join(known.split())}"
@@ -73,6 +74,17 @@ def explained(error: Exception, root: str) -> str:
     return text
 
 
+def with_hint(text: str) -> str:
+    """A line about a value that must be one of several, with the one that is most like it."""
+    rule = r"([\w./+]+)=(.*?): must be (a known key: |one of (?:the task's splits: )?)(.*)$"
+    if (match := re.match(rule, text)) is None:
+        return text
+    key, value, kind, listed = match.groups()
+    wrong = key.rpartition(".")[2] if kind == "a known key: " else value
+    close = difflib.get_close_matches(wrong, re.split(r", | \(", listed), n=1)
+    return f"{text}; did you mean {close[0]}?" if close else text
+
+
 def typed_value(key: str) -> str:
     """What follows a key on the command line, with its equals sign; empty where it is not given."""
     given = [word.lstrip("+~") for word in sys.argv[1:] if "=" in word]
@@ -80,12 +92,25 @@ def typed_value(key: str) -> str:
     return f"={values[-1]}" if values else ""
 
 
-def siblings(key: str, root: str) -> list[str]:
-    """The known keys beside `key`, or its group, for the choices made on the command line."""
-    chosen = r"(\+experiment|task|model|algorithm|evaluation|tracking)=\w+$"
-    node = compose(*(word for word in sys.argv[1:] if re.match(chosen, word)), root=root)
+def about_unknown(key: str, root: str) -> str:
+    """What a key that is not there could be instead, in the choices made on the command line.
+
+    Where a sweep goes over several choices, in the first that does not have it.
+    """
+    sweeps = [arguments.split_sweep(word) for word in sys.argv[1:] if CHOSEN.match(word)]
+    for chosen in itertools.product(*sweeps):
+        known = siblings(compose(*chosen, root=root), key)
+        if key.rpartition(".")[2] not in known:
+            break
+    swept = [choice for choice, sweep in zip(chosen, sweeps, strict=True) if len(sweep) > 1]
+    of = f" of {' '.join(swept)}" if swept else ""
+    return f"{key}{typed_value(key)}: must be a known key{of}: {', '.join(known)}"
+
+
+def siblings(node: DictConfig, key: str) -> list[str]:
+    """The known keys beside `key`, or beside its group where that is unknown."""
     for part in key.split(".")[:-1]:
         if not isinstance(node.get(part), DictConfig):
-            break  # the group itself is not there
+            break
         node = node[part]
     return [str(k) for k in node if k != "_target_"]

@@ -37,6 +37,18 @@ def locked(directory: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
+def remove_if_empty(directory: Path, log_file: str) -> None:
+    """Remove a directory that was made for a job in vain, and what it was made in below here."""
+    here = Path.cwd()
+    with contextlib.suppress(OSError):  # there is something in it
+        if [path.name for path in directory.iterdir()] == [log_file]:
+            (directory / log_file).unlink()
+        directory.rmdir()
+        for parent in directory.resolve().parents:
+            if here in parent.parents:
+                parent.rmdir()
+
+
 def wait_for_what_is_left(directory: Path) -> None:
     """Return once the process that a killed sweep has left behind, if any, has saved itself."""
     with locked(directory, COMPUTING_LOCK):

@@ -1,0 +1,123 @@
+"""What is typed, looked at before Hydra sees it: order of flags, choices, what can be swept."""
+
+import importlib.util
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
+from benchmark.command.compose import CONF
+from tasks.checks import ConfigError, require
+
+GROUPS = ("task", "model", "algorithm", "evaluation", "training", "runtime", "tracking")
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+# The package and the extra that a choice of launcher or sweeper needs.
+NEEDS = {
+    "hydra/launcher=processes": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
+    "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=slurm_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "hydra/launcher=ray_cluster": ("hydra_plugins.hydra_ray_launcher", "ray"),
+    "hydra/sweeper=tune": ("hydra_plugins.hydra_optuna_sweeper", "tune"),
+}
+
+
+def checked(words: list[str]) -> list[str]:
+    """The command line in the order that Hydra reads. Raises ConfigError for what cannot work."""
+    given = get_args_parser().parse_intermixed_args(words)
+    overrides = list(given.overrides)
+    flags = without(words, overrides)
+    if given.help or given.hydra_help or given.shell_completion or given.info:
+        return flags + overrides
+    if given.resolve and not given.cfg:
+        raise ConfigError("--resolve: must be given with --cfg job, hydra or all")
+    for override in parsed(overrides):
+        check(override, given)
+    if given.cfg and given.multirun:  # what the first job of the sweep gets
+        flags = [word for word in flags if word not in ("--multirun", "-m")]
+        overrides = [split_sweep(override)[0] for override in overrides]
+    return flags + overrides
+
+
+def without(words: list[str], some: list[str]) -> list[str]:
+    """`words` less each of `some` once."""
+    left = list(words)
+    for word in some:
+        left.remove(word)
+    return left
+
+
+def parsed(overrides: list[str]) -> list[Override]:
+    """As Hydra understands them; nothing where it does not, since it says so itself."""
+    try:
+        return OverridesParser.create().parse_overrides(overrides)
+    except OverrideParseException:
+        return []
+
+
+def check(override: Override, given: Namespace) -> None:
+    """Raise ConfigError for one override that cannot work, whatever the others are."""
+    key, typed = override.key_or_group, str(override.input_line).partition("=")[2]
+    empty = not override.is_delete() and not str(override.value() or "").strip()
+    require(key not in DIRECTORIES or not empty, key, typed, "the path of a directory")
+    if key in GROUPS and not override.is_delete():
+        known = choices(key, given.config_dir)
+        for value in values(override):
+            require(isinstance(value, str), key, typed, f"one of {', '.join(known)}")
+    if key == "experiment" and not override.is_add():
+        raise ConfigError(f"experiment={typed}: must be typed +experiment={typed}")
+    if key in ("experiment", "budget") and override.is_sweep_override():
+        plus = "+" if key == "experiment" else ""
+        raise ConfigError(
+            f"{plus}{key}={typed}: must be one at a time, since it decides what is swept over: "
+            "give a command for each, with the same hydra.sweep.dir for one table"
+        )
+    check_library(f"{key}={typed}")
+
+
+def check_library(choice: str) -> None:
+    """Raise ConfigError where a launcher or sweeper is chosen that cannot run here."""
+    package, extra = NEEDS.get(choice, (None, None))
+    if package is not None and not is_there(package):
+        key, _, name = choice.partition("=")
+        rule = f"must have its library installed: python -m pip install -e '.[{extra}]'"
+        raise ConfigError(f"{key}={name}: {rule}")
+    if choice == "hydra/launcher=slurm" and shutil.which("srun") is None:
+        raise ConfigError(
+            f"{choice}: must run where SLURM's srun is found (hydra/launcher=slurm_local tries a "
+            "sweep out on this machine)"
+        )
+
+
+def is_there(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def choices(group: str, config_dir: str | None = None) -> list[str]:
+    """The names that a group's yaml files give, in conf/ and in the user's own directory."""
+    folders = [Path(CONF), *([Path(config_dir)] if config_dir else [])]
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def values(override: Override) -> list[Any]:
+    """The values of an override, one unless it sweeps over several."""
+    if override.is_choice_sweep():
+        return list(override.sweep_iterator())
+    return [override.value()]
+
+
+def split_sweep(text: str) -> list[str]:
+    """["a=1", "a=2"] of "a=1,2", as Hydra's own sweeper splits it."""
+    for override in parsed([text]):
+        if override.is_sweep_override() and override.is_discrete_sweep():
+            key = override.get_key_element()
+            return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [text]

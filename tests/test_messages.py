@@ -1,0 +1,112 @@
+"""What is answered to a mistake: one line that says what to type, before a job is started."""
+
+import sys
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from benchmark.__main__ import main
+from benchmark.command import arguments
+from benchmark.command.messages import with_hint
+from tests.command import benchmark
+
+ANSWERS = {
+    # choices of another type, or of none
+    "task=5": "task=5: must be one of fonts, glyphs, omniglot, sinusoid",
+    "evaluation=5": "evaluation=5: must be one of classification, regression",
+    "runtime=null": "runtime=null: must be one of compiled, cpu",
+    "runtime=[1]": "runtime=[1]: must be one of compiled, cpu",
+    "model={a:1}": "model={a:1}: must be one of conv",
+    "--multirun task=5,glyphs": "task=5,glyphs: must be one of fonts, glyphs",
+    # directories without a name
+    "hydra.run.dir=": "hydra.run.dir=: must be the path of a directory",
+    "hydra.run.dir=''": "hydra.run.dir='': must be the path of a directory",
+    "--multirun hydra.sweep.subdir= seed=0,1": "hydra.sweep.subdir=: must be the path of a dir",
+    # what is typed almost right
+    "experiment=tutorial": "experiment=tutorial: must be typed +experiment=tutorial",
+    "--multirun experiment=sine,main": "experiment=sine,main: must be typed +experiment=sine,main",
+    "+experiment=tutoril": "experiment=tutoril: must be one of {}; did you mean tutorial?",
+    "task=omniglott": "task=omniglott: must be one of {}; did you mean omniglot?",
+    "taks=glyphs": "taks=glyphs: must be a known key: {}; did you mean task?",
+    "task.wayz=3": "task.wayz=3: must be a known key: {}; did you mean ways?",
+    "--multirun hydra/launcher=proceses": "hydra/launcher=proceses: must be one of {}; did you m",
+    # what needs something else
+    "--multirun hydra/launcher=ray_cluster": "hydra/launcher=ray_cluster: must have its library",
+    "--multirun hydra/sweeper=tune": "hydra/sweeper=tune: must have its library installed: python",
+    "--multirun hydra/launcher=slurm": "hydra/launcher=slurm: must have its library installed: py",
+    # what Hydra cannot sweep over
+    "--multirun +experiment=sine,main": "+experiment=sine,main: must be one at a time, since it",
+    "--multirun +experiment=sine budget=smoke,short": "budget=smoke,short: must be one at a time",
+    "--multirun task=omniglot,glyphs task.split=background": (
+        "task.split=background: must be a known key of task=glyphs: name, ways"
+    ),
+    "--multirun task=glyphs,omniglot model=mlp,conv model.layers=2": (
+        "model.layers=2: must be a known key of task=glyphs model=mlp: name, hidden"
+    ),
+    "--resolve": "--resolve: must be given with --cfg job, hydra or all",
+}
+
+
+@pytest.mark.parametrize(("typed", "answer"), ANSWERS.items(), ids=ANSWERS.keys())
+def test_a_mistake_is_answered_in_one_line(typed, answer, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(sys, "argv", ["benchmark", *typed.split()])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(arguments, "is_there", lambda package: False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    GlobalHydra.instance().clear()
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.out) == (2, "")
+    begins, _, ends = answer.partition("{}")
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"error: {begins}") and ends in line
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert left in ([], ["multirun.yaml"])  # Hydra's, of a sweep whose first job it cannot compose
+
+
+def test_slurm_without_its_commands_is_named(monkeypatch):
+    monkeypatch.setattr(arguments, "is_there", lambda package: True)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(arguments.ConfigError, match=r"^hydra/launcher=slurm: must run where SLURM"):
+        arguments.checked(["--multirun", "hydra/launcher=slurm", "seed=0,1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        ("seed=0,1 --multirun a.b=2", "--multirun seed=0,1 a.b=2"),
+        ("--multirun seed=0,1 --config-dir D a.b=2", "--multirun --config-dir D seed=0,1 a.b=2"),
+        ("seed=0,1 -m --cfg job", "--cfg job seed=0"),
+        ("a=1 --multirun b='x,y',z --cfg job -p a", "--cfg job -p a a=1 b='x,y'"),
+        ("task=5 --help", "--help task=5"),
+    ],
+)
+def test_flags_and_overrides_may_be_mixed(words, order):
+    assert arguments.checked(words.split(" ")) == order.split(" ")
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("a.wayz=3: must be a known key: name, ways", "ways"),
+        ("a.split=papre: must be one of paper, small1", "paper"),
+        ("splits=tets: must be one of the task's splits: test, train", "test"),
+    ],
+)
+def test_what_is_nearest_is_offered(line, meant):
+    assert with_hint(line) == f"{line}; did you mean {meant}?"
+    far = line.replace("wayz", "q").replace("papre", "q").replace("tets", "q")
+    assert with_hint(far) == far
+
+
+def test_the_directory_of_a_run_is_shown_as_it_will_be(tmp_path):
+    shown = benchmark("--cfg", "hydra", "-p", "hydra.run.dir", "--resolve", "seed=7")
+    assert shown.stdout.startswith("outputs/runs/glyphs-5way-reptile-2000it-seed7-")
+
+
+def test_a_refused_configuration_leaves_nothing(tmp_path):
+    refused = benchmark("task.ways=9999", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert list(tmp_path.iterdir()) == []
