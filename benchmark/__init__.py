@@ -1,5 +1,10 @@
-"""What is measured: training, evaluation, record; and `adapt`, to use what came out."""
+"""What is measured: training, evaluation, record.
 
+From Python: `compose` settings as the command line would, `run` them, draw their `episodes`, and
+`adapt` what came out to images of your own. `results.read` and `results.table` read the records.
+"""
+
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -7,25 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.adaptation import adapt
+    from benchmark.command.compose import settings as compose
+    from benchmark.episodes import episodes
+    from benchmark.running.job import run
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "compose", "episodes", "run"]
+LIGHT = {"compose": "benchmark.command.compose.settings", "run": "benchmark.running.job.run"}
+WITH_TENSORFLOW = {
+    "adapt": "benchmark.adaptation.adapt",
+    "episodes": "benchmark.episodes.episodes",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`benchmark.adapt` needs TensorFlow, so it is imported where it is first used."""
-    if name != "adapt":
+    """What a notebook uses is imported where it is first asked for; some of it needs TensorFlow."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from benchmark.running.startup import choose_keras_backend, without_noise
+    if name in WITH_TENSORFLOW:
+        from benchmark.running.startup import start_tensorflow
 
-    choose_keras_backend()
-    with without_noise():
-        import tensorflow as tf
-
-        from benchmark.adaptation import adapt
-
-        tf.constant(0)  # devices start here, and say so
-    globals()["adapt"] = adapt
-    return adapt
+        start_tensorflow()
+    module, _, attribute = (LIGHT | WITH_TENSORFLOW)[name].rpartition(".")
+    globals()[name] = getattr(importlib.import_module(module), attribute)
+    return globals()[name]
 
 
 def import_from_beside(name: str) -> None:

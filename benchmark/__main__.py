@@ -15,6 +15,7 @@ from benchmark.command.messages import BAD_INPUT, run_program, with_hint
 from benchmark.running.directory import remove_if_empty
 from benchmark.running.interruption import Interrupted
 from benchmark.running.job import run_job
+from benchmark.running.summary import show_run
 from tasks.checks import ConfigError, one_line
 
 log = logging.getLogger("benchmark")
@@ -31,7 +32,10 @@ def job(cfg: DictConfig) -> float | None:
     directory = Path(hydra_cfg.runtime.output_dir)
     tuning.refuse_test_classes(cfg, hydra_cfg.sweeper)
     try:
-        return tuning.objective(run_job(cfg, directory, list(hydra_cfg.overrides.task)))
+        done = run_job(cfg, directory, list(hydra_cfg.overrides.task))
+        if not sweep:
+            show_run(directory)
+        return tuning.objective(done)
     except Interrupted as stop:
         log.error("%s: the same command goes on from here", stop)
         sys.exit(stop.exit_code)

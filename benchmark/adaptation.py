@@ -71,9 +71,9 @@ class Classifier:
         self.classes = classes
         self._trained, self._support = trained, support
         x, y = map(tf.constant, support)
-        adapt = tf.function(trained.inner.adapt)
+        adapt = tf.function(trained.inner.adapt, autograph=False)
         self._params = adapt(trained.learner, x, y, order).params
-        self._outputs = tf.function(self._graph, reduce_retracing=True)
+        self._outputs = tf.function(self._graph, autograph=False, reduce_retracing=True)
 
     def predict(self, images: Any, transductive: bool = False) -> Prediction:
         """Classify images [m, 28, 28] of the same kind as the support images.

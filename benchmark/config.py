@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -134,6 +135,8 @@ class Settings(Ungrouped):
 
     tested: the tasks of the evaluation: `task`, or others for a run that is trained already
     plain: the same as nested dicts, for the record
+    overrides: what was typed to get it, for the record
+    source: the completed run whose training this is (evaluate=RUN), or None
     """
 
     task: Task
@@ -145,6 +148,8 @@ class Settings(Ungrouped):
     tracking: Tracking
     tested: Task
     plain: dict[str, Any]
+    overrides: list[str] = field(default_factory=list, compare=False)
+    source: str | None = None
 
     @property
     def identity(self) -> str:
@@ -160,7 +165,7 @@ class Settings(Ungrouped):
         return "validation" if sizes and "validation" in sizes else "train"
 
 
-def load(cfg: DictConfig) -> Settings:
+def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     """Turn Hydra's configuration into checked settings.
 
     Raises ConfigError, one line naming the key, the value and what is allowed.
@@ -183,7 +188,9 @@ def load(cfg: DictConfig) -> Settings:
         tell_if_not_built(plain)
     plain = settled(plain)
     parts["runtime"] = dataclasses.replace(parts["runtime"], engine=plain["runtime"]["engine"])
-    settings = Settings(**dataclasses.asdict(ungrouped), plain=plain, **parts)
+    parts |= dataclasses.asdict(ungrouped)
+    source = cfg.get("evaluate")
+    settings = Settings(**parts, plain=plain, overrides=list(overrides), source=source)
     check(settings)
     return settings
 

@@ -95,7 +95,7 @@ class Evaluator:
         if (name, protocol) not in self.graphs:
             key = self.key(protocol)
 
-            @tf.function
+            @tf.function(autograph=False)
             def graph(learner: Learner, start: tf.Tensor, stop: tf.Tensor) -> Scores:
                 return tf.map_fn(
                     lambda index: score(learner, fold_in(key, index)),

@@ -23,7 +23,7 @@ def predict_episodes(evaluator: Evaluator, learner: Learner, count: int) -> list
     protocol = Protocol(settings.splits[0], settings.shots[-1])
     key = evaluator.key(protocol)
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(index: tf.Tensor) -> tuple[Any, tf.Tensor]:
         episode, outputs = evaluator.outputs(learner, protocol, fold_in(key, index))
         last = tf.stack([row[0] for row in outputs])

@@ -38,7 +38,7 @@ class Trainer:
         self.initial_outer_state = outer.initial
         learn = training_tasks(algorithm, inner, distribution, task, key)
 
-        @tf.function(jit_compile=settings.runtime.jit)
+        @tf.function(autograph=False, jit_compile=settings.runtime.jit)
         def run(state: MetaState, start: tf.Tensor, stop: tf.Tensor) -> MetaState:
             def body(i: tf.Tensor, now: MetaState) -> tuple[tf.Tensor, MetaState]:
                 return i + 1, meta_iteration(algorithm, learn, outer, i, now)

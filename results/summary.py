@@ -28,6 +28,12 @@ def write_summary(directory: str | os.PathLike[str]) -> int:
     return int((found.runs["status"] != "completed").sum()) if len(found.runs) else 0
 
 
+def run_text(directory: str | os.PathLike[str]) -> str:
+    """What a single run came to: its table, the reference lines included."""
+    found = records.read_records([directory])
+    return tables.summary_text(found, tables.accuracy_tables(found))
+
+
 def write_files(found: records.Records, made: list[tables.Table], directory: Path) -> list[Path]:
     """The tables as CSV and Markdown, and the report."""
     files = []

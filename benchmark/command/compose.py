@@ -8,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from benchmark.command import resolvers
+from benchmark.command.evaluating import with_training_of_run
 from benchmark.config import Settings, load
 
 CONF = str(Path(__file__).parents[2] / "conf")  # ours, whatever else is called conf
@@ -26,5 +27,9 @@ def compose(*overrides: str, root: str = "config", with_hydra: bool = False) -> 
 
 
 def settings(*overrides: str) -> Settings:
-    """The checked settings of `python -m benchmark OVERRIDES`."""
-    return load(compose(*overrides))
+    """The checked settings of `python -m benchmark OVERRIDES`.
+
+    Raises ConfigError, a ValueError: one line that names the key, the value and what is allowed.
+    """
+    cfg = compose(*overrides)
+    return load(with_training_of_run(cfg, list(overrides)), overrides)

@@ -22,7 +22,7 @@ def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     run = cfg.get("evaluate")
     if run is None:
         return cfg
-    plain = {str(key): cfg[key] for key in cfg if key != "evaluate"}
+    plain = {str(key): cfg[key] for key in cfg}
     kept = OmegaConf.create(settled(record_of("evaluate", run)["config"]))
     typed = [override.lstrip("+~").split("=")[0] for override in overrides]
     for key in typed:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import time
 import traceback
 from dataclasses import replace
@@ -25,6 +26,11 @@ log = logging.getLogger(__name__)
 
 
 def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
+    """`run` what the command line asks for."""
+    return run(load(with_training_of_run(cfg, overrides), overrides), directory)
+
+
+def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Run one configuration in `directory` and return its record.
 
     A training that is completed is not repeated, here or where it stands; scores that it has are
@@ -34,9 +40,8 @@ def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str,
     """
     began = time.time()
     logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
-    settings = load(with_training_of_run(cfg, overrides))
     settings = replace(settings, runtime=as_launched(settings.runtime))
-    source = cfg.get("evaluate")
+    directory = Path(directory).absolute()
     with locked(directory, JOB_LOCK):
         wait_for_what_is_left(directory)
         before = record.read(directory)
@@ -46,15 +51,26 @@ def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str,
                 f"it holds {before.get('command', 'another one')}"
             )
         if not record.is_completed(before) and settings.resume:
-            before = take_over(settings, directory, source) or before
+            before = take_over(settings, directory) or before
         if record.is_completed(before) and not (settings.resume and is_usable(directory)):
             record.set_aside(directory)
             before = None
         if not settings.resume:
             checkpoint.clear(directory)
         if before is not None and record.is_completed(before):
-            return evaluate_further(settings, directory, before, overrides, began)
-        return run_and_record(settings, directory, record.begin(settings, overrides), began)
+            return evaluate_further(settings, directory, before, began)
+        log.info("%s: %s", directory.name, plan(settings))
+        return run_and_record(settings, directory, record.begin(settings), began)
+
+
+def plan(settings: Settings) -> str:
+    """What a run is about to do, in a line."""
+    algorithm, evaluation = settings.algorithm, settings.evaluation
+    shots = " and ".join(f"{shots}-shot" for shots in evaluation.shots)
+    return (
+        f"{algorithm.meta_iterations:,} meta-iterations of {algorithm.name} on "
+        f"{settings.task.name}, then {evaluation.episodes:,} unseen tasks ({shots})"
+    )
 
 
 def run_and_record(
@@ -62,10 +78,10 @@ def run_and_record(
 ) -> dict[str, Any]:
     """Compute, which completes the record; or record how it came to no end."""
     record.write(directory, entry)
-    run = compute_apart if settings.runtime.isolate else compute
+    start = compute_apart if settings.runtime.isolate else compute
     try:
         with Interruption() as interruption:
-            run(interruption, settings, directory, began)
+            start(interruption, settings, directory, began)
     except BaseException as error:
         if not record.is_completed(record.read(directory)):  # a signal may come a moment too late
             record_the_end(directory, entry, error)
@@ -75,7 +91,7 @@ def run_and_record(
 
 
 def evaluate_further(
-    settings: Settings, directory: Path, done: dict[str, Any], overrides: list[str], began: float
+    settings: Settings, directory: Path, done: dict[str, Any], began: float
 ) -> dict[str, Any]:
     """Score what a completed record lacks of what is asked; it stays whole until then."""
     todays = finished.with_todays_keys(done)
@@ -84,8 +100,10 @@ def evaluate_further(
         log.info("already completed: %s (resume=false runs it again)", directory)
         remove_traces(directory)
         return done
+    log.info("trained already: evaluating further %s", directory)
     again = [e for e in done.get("evaluated_again", []) if e["finished"] is not None]
-    again.append({"command": record.command(overrides), "started": record.now(), "finished": None})
+    command = record.command(settings.overrides)
+    again.append({"command": command, "started": record.now(), "finished": None})
     return run_and_record(settings, directory, {**done, "evaluated_again": again}, began)
 
 

@@ -136,15 +136,15 @@ def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
     write_file(directory / CURVE, text.getvalue().encode())
 
 
-def begin(settings: Settings, overrides: list[str]) -> dict[str, Any]:
+def begin(settings: Settings) -> dict[str, Any]:
     """A record of a run that has just started."""
-    chosen = [o for o in overrides if o.lstrip("+").startswith("experiment=")]
+    chosen = [o for o in settings.overrides if o.lstrip("+").startswith("experiment=")]
     return {
         "schema": SCHEMA,
         "status": "running",
         "reason": None,
-        "command": command(overrides),
-        "overrides": overrides,
+        "command": command(settings.overrides),
+        "overrides": settings.overrides,
         "experiment": chosen[0].split("=", 1)[1] if chosen else None,
         "fingerprint": settings.identity,
         "started": now(),

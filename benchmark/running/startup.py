@@ -57,8 +57,8 @@ def choose_keras_backend() -> None:
         require(backend == "tensorflow", "KERAS_BACKEND", backend, rule)
 
 
-def start_tensorflow(runtime: Runtime) -> None:
-    """Import TensorFlow with the threads asked for.
+def start_tensorflow(runtime: Runtime | None = None) -> None:
+    """Import TensorFlow with the threads asked for; None: those of conf/runtime.
 
     Raises ConfigError where an earlier job of this process started it with others.
     """
@@ -69,8 +69,8 @@ def start_tensorflow(runtime: Runtime) -> None:
         import tensorflow as tf
 
         wanted = {
-            "inter_op": runtime.cores or usable_cores(),
-            "intra_op": runtime.threads,
+            "inter_op": (runtime and runtime.cores) or usable_cores(),
+            "intra_op": runtime.threads if runtime else 1,
         }
         for kind, threads in wanted.items():
             get = getattr(tf.config.threading, f"get_{kind}_parallelism_threads")

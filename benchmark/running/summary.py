@@ -1,6 +1,7 @@
 """The end of a sweep: its table on the screen and on disk, and an exit code that tells failures."""
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,23 @@ class Summary(Callback):
             sys.exit(1)
         if failed:
             sys.exit(1)
+
+
+def show_run(directory: Path) -> None:
+    """What a single run came to, where it lies, and what one may want next."""
+    from results import formats
+    from results.summary import run_text
+
+    here, run = Path.cwd(), directory
+    if run.is_relative_to(here):
+        run = run.relative_to(here)
+    name, together = (shlex.quote(str(path)) for path in (run, run.parent))
+    formats.show(
+        f"{run_text(directory)}\nRun: {name}\n"
+        f"  python -m results {together}  # one table of all runs there\n"
+        f"  python -m results {name} --report report.html  # a page with its figures\n"
+        f"  python -m benchmark evaluate={name} 'evaluation.shots=[3]'  # ask it more\n"
+    )
 
 
 def draw_figures(directory: Path, folder: Path) -> list[Path]:

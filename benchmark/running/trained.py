@@ -29,15 +29,15 @@ def is_usable(directory: Path) -> bool:
     return usable
 
 
-def take_over(settings: Settings, directory: Path, source: str | None) -> dict[str, Any] | None:
+def take_over(settings: Settings, directory: Path) -> dict[str, Any] | None:
     """The completed record of this training, copied into `directory` from where it stands.
 
-    source: a run that must have it (evaluate=RUN); None: any run of the tree that is written to,
-    and None is returned where there is none. Raises ConfigError.
+    That is the run which evaluate=RUN names, or any of the tree that is written to; None where
+    there is none. Raises ConfigError where the run that is named cannot be used.
     """
-    if source is not None:
-        initialisation.of_run("evaluate", source)
-        found = directory_of(source)
+    if settings.source is not None:
+        initialisation.of_run("evaluate", settings.source)
+        found = directory_of(settings.source)
     elif not (places := find_training(settings.identity, directory)):
         return None
     else:

@@ -1,0 +1,83 @@
+"""From Python, as in a notebook: compose, run, draw episodes, read and tabulate."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import benchmark
+import results
+from benchmark.evaluation import Evaluator, Protocol
+from tasks.checks import ConfigError
+from tasks.sampling import fold_in, split_seed
+from tests.forks import GLYPHS
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return benchmark.compose(*GLYPHS)
+
+
+@pytest.fixture(scope="module")
+def record(settings, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    return benchmark.run(settings, directory), directory
+
+
+def test_a_run_returns_its_record_and_the_command_that_makes_it(record):
+    document, directory = record
+    assert document["status"] == "completed"
+    assert document["command"].startswith("python -m benchmark task=glyphs ")
+    assert benchmark.run(benchmark.compose(*GLYPHS), directory) == document  # not run again
+
+
+def test_records_are_read_as_a_frame_and_as_a_table(record):
+    document, directory = record
+    frame = results.read(directory)
+    (ours,) = frame[frame["method"] == "reptile"]["value"]
+    assert ours == document["evaluations"][0]["accuracy"]
+    assert f"{100 * ours:.2f}" in results.table(directory)
+    assert "| Reptile" in results.table(directory, style="markdown")
+    with pytest.raises(ValueError, match="style=csv: must be one of text, markdown, latex"):
+        results.table(directory, style="csv")
+
+
+def test_a_run_is_asked_more_from_python(record, tmp_path):
+    _, directory = record
+    more = benchmark.compose(f"evaluate={directory}", "evaluation.shots=[2]")
+    rows = benchmark.run(more, tmp_path)["evaluations"]
+    assert [row["shots"] for row in rows] == [1, 2]
+
+
+def test_episodes_are_those_of_the_evaluation(settings):
+    drawn = list(itertools.islice(benchmark.episodes(settings, shots=2), 3))
+    task = settings.task
+    evaluator = Evaluator(None, task.load(), task, settings.evaluation, False, settings.seed)
+    key = evaluator.key(Protocol("test", 2))
+    for index, episode in enumerate(drawn):
+        same = evaluator.sample(
+            Protocol("test", 2), split_seed(fold_in(key, tf.constant(index, tf.int64)), 2)[0]
+        )
+        for ours, theirs in zip(episode, same, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert drawn[0].support_x.shape == (4, 28, 28, 1) and drawn[0].query_y.tolist() == [0, 1]
+    assert drawn[0].classes.tolist() != drawn[1].classes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "tests"}, "split=tests: must be one of train, test"),
+        ({"shots": 0}, "shots=0: must be at least 1"),
+        ({"shots": 8}, "shots=8: must be at most 7, what the queries leave of a class"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(settings, arguments, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        benchmark.episodes(settings, **arguments)
+
+
+def test_settings_are_checked_as_on_the_command_line():
+    with pytest.raises(ConfigError, match=r"evaluation\.episodes=0: must be at least 1"):
+        benchmark.compose("evaluation.episodes=0")
