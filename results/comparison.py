@@ -29,9 +29,13 @@ IDENTITY = ("task.name", "task.split", "model.name")
 ROW = ("task", "method", "ways", "shots")
 """What a row of the published settings is of; a missing value stands for any."""
 
-GROUPS = ("task.", "model.", "algorithm.", "evaluation.")
+GROUPS = ("task.", "tested.", "model.", "algorithm.", "evaluation.")
 FREE = ("task.name", "task.ways", "task.split_seed", "algorithm.name")
 """Settings that a published number does not fix: its identity, and which random split it is of."""
+
+TESTED = ("tested.name", "tested.split")
+"""The data that a trained run was asked about later, which may be other data (`task.` is what it
+was trained on)."""
 
 
 def published_numbers() -> pd.DataFrame:
@@ -109,7 +113,12 @@ def counterparts(ours: pd.DataFrame, paper: dict[str, Any]) -> Any:
     settings = published_settings(paper)
     where = {key: paper[key] for key in ("method", "ways", "shots", "transductive")}
     where |= {key: settings[key][0] for key in IDENTITY if key in settings}
-    return rows_where(ours, {"task.name": paper["task"], **where}).to_dict("records")
+    where["task.name"] = paper["task"]
+    for key in TESTED:
+        own = key.replace("tested.", "task.")
+        if key in ours and own in where:
+            ours = ours[ours[key].fillna(where[own]).eq(where[own])]
+    return rows_where(ours, where).to_dict("records")
 
 
 def beside(line: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +157,8 @@ def departures(line: Mapping[str, Any], paper: Mapping[str, list[str]]) -> Itera
             name = key.rpartition(".")[2]
             yield f"{name} {'not known' if value == '-' else value} (paper {' or '.join(wanted)})"
     for key, value in line.items():
+        if key.startswith("tested.") and line.get(key.replace("tested.", "task.")) == value:
+            continue
         if is_setting(key) and key not in (*paper, *FREE) and not pd.isna(value):
             yield f"{key.rpartition('.')[2]} {show_value(value)} (paper without)"
 

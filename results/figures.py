@@ -84,6 +84,30 @@ def over_grid(
     return curves_over(evaluations, x, axis_name(x), ax)
 
 
+def beside_the_paper(points: pd.DataFrame, x_name: str, ax: Axes | None = None) -> Axes:
+    """Our curves over those that the paper draws, which are thin and grey.
+
+    Args:
+        points: a line for each point of a drawn curve: curve (its name), x, paper, and where we
+            have it mean and ci95 (shares from 0 to 1), seeds.
+    """
+    ax = ax or new_axes(6.0, 4.2)
+    names: list[Any] = sorted(points["curve"].unique().tolist(), key=rank)
+    for name, look in zip(names, looks_of([{"method": name} for name in names]), strict=True):
+        line = points[points["curve"] == name]
+        grey = {"color": "#999999", "linewidth": 0.8, "linestyle": look["linestyle"]}
+        first = "the paper's" if name == names[0] else None
+        ax.plot(line["x"], 100 * line["paper"], label=first, zorder=1, **grey)
+        ours = line[line["mean"].notna()].assign(metric="accuracy")
+        if len(ours):
+            draw_curve(ax, ours, "x", name, look)
+    ours = points[points["mean"].notna()]
+    over = "seeds" if ours["seeds"].gt(1).all() else "episodes"
+    ax.set(xlabel=x_name, ylabel=f"accuracy (%)\n95 % interval over {over}")
+    legend_below(ax)
+    return ax
+
+
 def curves_over(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Axes:
     """One line with its band for each configuration; level lines where `x` is missing.
 
@@ -215,7 +239,7 @@ def swept_axis(ax: Axes, values: Sequence[float]) -> None:
 
 
 def axis_name(key: str) -> str:
-    return key.rpartition(".")[2].replace("_", " ").replace("meta iterations", "meta-iterations")
+    return key.rpartition(".")[2].replace("_", " ").replace("meta iteration", "meta-iteration")
 
 
 # --- grids and bars -------------------------------------------------------------------------------

@@ -135,6 +135,8 @@ SCORE_FIELDS = {
     "ci95_classes": Field(float, 0),
     "scores": Field(str),
     "classes": Field(str),
+    "batch": Field(int, 1),
+    "tested": Field(dict),
 }
 """An evaluation; a baseline has a `method` besides, a point of the curve an `iteration`. Each holds
 its number under the name of its metric (VALUE_FIELDS). `ci95` is the half-width of its 95 %

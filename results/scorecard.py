@@ -106,7 +106,7 @@ def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> L
     keys = ["method", *DEFAULT_COLUMNS, "steps", "algorithm.meta_iterations"]
     return replace(
         line,
-        ours=plus_minus(best["mean"], best["ci95"]),
+        ours=plus_minus(best["mean"], best["ci95"]) + in_brackets(best["ci95_new_classes"]),
         difference=f"{best['difference']:+.2f} ± {best['joint_ci95']:.2f}",
         holds=holds.get(best["verdict"], "not held"),
         seeds=int(best["seeds"]),
@@ -134,6 +134,11 @@ def place_of(source: str) -> str:
 def plus_minus(mean: float, half_width: Any) -> str:
     """'95.39 ± 0.09'."""
     return f"{mean:.2f}" + ("" if pd.isna(half_width) else f" ± {half_width:.2f}")
+
+
+def in_brackets(half_width: Any) -> str:
+    """' (0.71)', the interval for new characters, where it is known."""
+    return "" if pd.isna(half_width) else f" ({half_width:.2f})"
 
 
 def runs_with(found: records.Records, where: dict[str, Any]) -> tuple[str, ...]:

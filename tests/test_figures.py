@@ -421,6 +421,30 @@ def test_no_curve_joins_what_different_runs_measured(tmp_path, changed, told):
     assert all(told in label for label in ax.get_legend_handles_labels()[1])
 
 
+def test_the_papers_curves_are_grey_under_ours_and_the_deviation_is_a_number():
+    found = records.read_records([PROJECT / "results/published/combinations_40000"])
+    caption, ax = gallery.all_figures(found)["paper_figure_3"]
+    csv = pd.read_csv(PROJECT / "results/published/paper_figures/figure3.csv")
+    grey = [drawn for drawn in ax.get_lines() if to_hex(drawn.get_color()) == "#999999"]
+    ours = [drawn for drawn in ax.get_lines() if drawn not in grey]
+    assert len(grey) == len(ours) == csv["curve"].nunique() == 10
+    of_g1 = csv[csv["curve"] == "g1"]
+    assert grey[0].get_ydata() == pytest.approx(100 * of_g1["accuracy"].to_numpy())
+    g1 = next(drawn for drawn in ours if drawn.get_label() == "g1")
+    own = found.completed[found.completed["method"] == "g1"]["value"].iloc[0]
+    assert g1.get_ydata()[-1] == pytest.approx(100 * own)
+    worst = max(
+        abs(y - float(of_g1.set_index("meta_iteration")["accuracy"][x]) * 100)
+        for x, y in zip(g1.get_xdata(), g1.get_ydata(), strict=True)
+    )
+    assert float(caption.split(" at most")[0].rsplit(" ", 1)[1]) >= round(worst / 100, 3)
+
+
+def test_a_part_of_the_budget_is_not_drawn_over_the_papers_curves(tmp_path):
+    found = records.read_records([PROJECT / "results/published/combinations_4000"])
+    assert not [name for name in gallery.all_figures(found) if name.startswith("paper_")]
+
+
 STRANGE = "figure.facecolor: black\nfont.size: 31\nlines.linewidth: 9\nsvg.fonttype: none\n"
 
 

@@ -398,6 +398,26 @@ def test_a_preset_of_the_paper_has_the_settings_of_its_published_numbers(tmp_pat
     assert set(told) <= {"the paper's", "other steps"} and (told == "the paper's").any()
 
 
+@pytest.mark.parametrize(
+    ("tested", "expected"),
+    [
+        ({"name": "omniglot", "split": "paper", "within_alphabet": False}, ["the paper's"]),
+        (
+            {"name": "omniglot", "split": "paper", "within_alphabet": True},
+            ["within_alphabet true (paper without)"],
+        ),
+        ({"name": "glyphs"}, []),
+        ({"name": "omniglot", "split": "background"}, []),
+    ],
+)
+def test_what_a_run_was_asked_about_later_counts(tmp_path, tested, expected):
+    row = fake.evaluation(1, False, 0.95, tested=tested)
+    settings = {"algorithm.meta_iterations": 100_000}
+    fake.write(tmp_path, fake.record(settings, evaluations=[row], baselines=[]))
+    found = table_of(tmp_path, published=True).comparison
+    assert list(found["settings"] if len(found) else []) == expected
+
+
 def test_first_order_maml_with_the_settings_of_reptile_is_a_result_of_its_own(tmp_path):
     fake.write(tmp_path, fake.record({"algorithm.name": "fomaml"}))
     assert table_of(tmp_path, published=True).comparison.empty

@@ -122,12 +122,16 @@ class Scoring:
         return row | ({"tested": self.settings.plain["tested"]} if part.tested else {})
 
     def of_classes(self, part: Part, values: np.ndarray) -> dict[str, Any]:
-        """Where the classes of the episodes behind `values` stand, and what others would add."""
+        """Where the classes of the episodes behind `values` stand, and what others would add.
+
+        That is not known where an episode's classes are drawn from one alphabet: not all alike.
+        """
         classes, sizes = self.progress.scores.get(part.classes, ()), self.settings.tested.sizes()
         if sizes is None or len(classes) < len(values):
             return {}
         width = new_classes(values, classes[: len(values)], sizes[part.split].classes)
-        return {"classes": part.classes, "ci95_classes": width if np.isfinite(width) else None}
+        known = np.isfinite(width) and not getattr(self.settings.tested, "within_alphabet", False)
+        return {"classes": part.classes, "ci95_classes": width if known else None}
 
 
 def must_be_finite(what: str, scores: Any) -> None:
