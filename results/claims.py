@@ -37,11 +37,28 @@ class Side(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The accuracy of `first` minus that of `second` exceeds `bound`."""
+    """The accuracy of `first` minus that of `second` exceeds `bound`.
+
+    With `less`, what `first` gains over less[0] exceeds what `second` gains over less[1] by that.
+    """
 
     first: Side
     second: Side
     bound: float = 0.0
+    less: tuple[Side, Side] | None = None
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """All that must have records: first, second, and what they are less."""
+        return self.first, self.second, *(self.less or ())
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both sides as the evidence names them."""
+        labels = [side.label for side in self.sides]
+        if self.less is None:
+            return labels[0], labels[1]
+        return f"{labels[0]} over {labels[2]}", f"{labels[1]} over {labels[3]}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,35 @@ def falls(
     def claims(frame: pd.DataFrame) -> list[Claim]:
         ends = [value for value in values_of(frame, curve, key)[-1:] if value > pivot]
         return [Claim(at(curve, key, pivot), at(curve, key, value)) for value in ends]
+
+    return claims
+
+
+def gains_more(*quartets: tuple[str, str, str, str]) -> Callable[[pd.DataFrame], list[Claim]]:
+    """From the first method to the second accuracy rises more than from the third to the fourth."""
+    return lambda _: [
+        Claim(of_method(b), of_method(d), less=(of_method(a), of_method(c)))
+        for a, b, c, d in quartets
+    ]
+
+
+def falls_more_gradually(
+    kind: dict[str, Any], key: str, pivot: float
+) -> Callable[[pd.DataFrame], list[Claim]]:
+    """From `pivot` to the next value of `key`, cycling batches lose more than those drawn anew."""
+    ways = {"cycling": {**kind, REPLACEMENT: False}, "replacement": {**kind, REPLACEMENT: True}}
+
+    def claims(frame: pd.DataFrame) -> list[Claim]:
+        both = set.intersection(*(set(values_of(frame, way, key)) for way in ways.values()))
+        above = sorted(value for value in both if value > pivot)
+        if not above or pivot not in both:
+            return []
+        ends = [
+            at(way, key, value)._replace(label=f"{name} at {show_value(value)}")
+            for value in (pivot, above[0])
+            for name, way in ways.items()
+        ]
+        return [Claim(ends[0], ends[1], less=(ends[2], ends[3]))]
 
     return claims
 

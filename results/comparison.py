@@ -232,7 +232,7 @@ def differences_of(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFra
     lines, problems = [], []
     for values, group in pairs.groupby(list(keys), dropna=False, sort=True):
         try:
-            first, second = common_episodes(group)
+            first, second = common_episodes(group, ("first", "second"))
             estimate = statistics.paired_difference(first, second)
         except ValueError as error:
             problems.append(str(error))
@@ -252,21 +252,21 @@ def differences_of(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFra
     return pd.DataFrame(lines), problems
 
 
-def common_episodes(group: pd.DataFrame) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Scores [episodes] of each seed, of both sides, cut to the episodes they share.
+def common_episodes(group: pd.DataFrame, sides: Sequence[str]) -> list[list[np.ndarray]]:
+    """Scores [episodes] of each side and seed, cut to the episodes that a seed's sides share.
+
+    Args:
+        group: a line a seed, with run_SIDE and scores_SIDE for each side.
 
     Raises:
         DamagedRecord: scores are missing.
     """
-    first, second = (
+    scores = [
         [
             reading.load_scores(run, key)
             for run, key in zip(group[f"run_{side}"], group[f"scores_{side}"], strict=True)
         ]
-        for side in ("first", "second")
-    )
-    shared = [min(a.size, b.size) for a, b in zip(first, second, strict=True)]
-    return (
-        [scores[:n] for scores, n in zip(first, shared, strict=True)],
-        [scores[:n] for scores, n in zip(second, shared, strict=True)],
-    )
+        for side in sides
+    ]
+    shared = [min(len(part) for part in of_seed) for of_seed in zip(*scores, strict=True)]
+    return [[part[:n] for part, n in zip(side, shared, strict=True)] for side in scores]

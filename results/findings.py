@@ -40,6 +40,9 @@ CONTEXT = (
 PAIRED = ("seed", "data.test")
 """Two runs that agree in these (and in the setting) met the same episodes."""
 
+MATCHED = ("run", "scores", "value", "ci95", "episodes")
+"""What each side of a difference brings along."""
+
 MOST_SHOWN = 3
 
 
@@ -65,7 +68,7 @@ class Difference(NamedTuple):
             100 * value
             for value in (self.first, self.second, self.estimate.mean, self.estimate.half_width)
         )
-        names = self.claim.first.label, self.claim.second.label
+        names = self.claim.names
         return (
             f"{names[0]} {first:.2f} against {names[1]} {second:.2f}: {mean:+.2f} ± {width:.2f}"
             + (f" ({self.among})" if self.among else "")
@@ -114,7 +117,7 @@ class Outcome:
         if more := len(shown) - MOST_SHOWN:
             texts += [f"{counted(more, 'larger difference')}"] if more > 0 else []
         if self.differences and self.missing:
-            absent = (f"{c.first.label} against {c.second.label}" for c in self.missing)
+            absent = (" against ".join(claim.names) for claim in self.missing)
             texts.append(f"not recorded: {', '.join(absent)}")
         return "; ".join(texts)
 
@@ -172,15 +175,12 @@ def settings_of(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFr
 
 
 def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> list[Difference]:
-    """The difference over the seeds of both sides, for each value of what else varies."""
-    first, second = (rows_where(frame, side.where) for side in (claim.first, claim.second))
+    """The difference over the seeds of all sides, for each value of what else varies."""
+    sides = [rows_where(frame, side.where) for side in claim.sides]
     on = [key for key in (*PAIRED, *same) if key in frame]
-    varying = dict.fromkeys(row_keys(first, on) + row_keys(second, on))
+    varying = dict.fromkeys(key for side in sides for key in row_keys(side, on))
     rest = [key for key in varying if key != "episodes"]
-    keys = [*on, *rest]
-    pairs = longest(first, keys).merge(
-        longest(second, keys), on=keys, suffixes=("_first", "_second")
-    )
+    pairs = matched(sides, [*on, *rest])
     if pairs.empty:
         return []
     apart = [key for key in (*same, *rest) if pairs[key].nunique(dropna=False) > 1]
@@ -191,35 +191,56 @@ def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> li
     ]
 
 
-def longest(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Of evaluations that agree in `keys` the one of most episodes; the others are its start."""
-    kept = [*keys, "run", "scores", "value", "ci95", "episodes"]
-    return frame[kept].sort_values("episodes").drop_duplicates(list(keys), keep="last")
+def matched(sides: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
+    """Evaluations that agree in `keys` on all sides, with the columns run_0, run_1, ... of each.
+
+    Of several on one side that of most episodes counts; the others are its start.
+    """
+    pairs = pd.DataFrame()
+    for number, side in enumerate(sides):
+        longest = side.sort_values("episodes").drop_duplicates(list(keys), keep="last")
+        own = longest[[*keys, *MATCHED]].rename(columns={key: f"{key}_{number}" for key in MATCHED})
+        pairs = pairs.merge(own, on=list(keys)) if number else own
+    return pairs
 
 
 def estimate_of(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
-    """Both means and their difference: paired by episode where the scores of each are there."""
-    if not pairs[["scores_first", "scores_second"]].notna().all(axis=None):
-        return estimate_without_scores(pairs)
+    """Both means and their difference: paired by episode where the scores of each are there.
+
+    Of four sides the last two are taken off the first two.
+    """
+    sides = [str(number) for number in range(4 if "run_2" in pairs else 2)]
+    if not pairs[[f"scores_{side}" for side in sides]].notna().all(axis=None):
+        return estimate_without_scores(pairs, sides)
     try:
-        first, second = common_episodes(pairs)
+        scores = common_episodes(pairs, sides)
     except reading.DamagedRecord:
-        return estimate_without_scores(pairs)
-    means = [np.mean([scores.mean(dtype=float) for scores in side]) for side in (first, second)]
+        return estimate_without_scores(pairs, sides)
+    first, second = (
+        [np.subtract(a, b, dtype=float) for a, b in zip(scores[n], scores[n + 2], strict=True)]
+        if len(scores) == 4
+        else scores[n]
+        for n in (0, 1)
+    )
+    means = [np.mean([part.mean(dtype=float) for part in side]) for side in (first, second)]
     return float(means[0]), float(means[1]), statistics.paired_difference(first, second)
 
 
-def estimate_without_scores(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]:
+def estimate_without_scores(
+    pairs: pd.DataFrame, sides: Sequence[str]
+) -> tuple[float, float, statistics.Estimate]:
     """Several seeds give the interval over their differences, which needs no more than means.
 
-    One seed gives the joint interval of two independent numbers, wider than the paired one.
+    One seed gives the joint interval of independent numbers, wider than the paired one.
     """
-    first, second = (pairs[f"value_{side}"].to_numpy(float) for side in ("first", "second"))
-    episodes = int(pairs[["episodes_first", "episodes_second"]].to_numpy(int).min())
+    values = [pairs[f"value_{side}"].to_numpy(float) for side in sides]
+    first, second = (values[n] - (values[n + 2] if len(sides) == 4 else 0) for n in (0, 1))
+    episodes = int(pairs[[f"episodes_{side}" for side in sides]].to_numpy(int).min())
     if len(pairs) > 1:
         estimate = statistics.seed_interval(first - second, episodes)
     else:
-        joint = float(np.hypot(*pairs[["ci95_first", "ci95_second"]].to_numpy(float)[0]))
+        widths = pairs[[f"ci95_{side}" for side in sides]].to_numpy(float)[0]
+        joint = float(np.sqrt(np.sum(widths**2)))
         estimate = statistics.Estimate(float(first[0] - second[0]), joint, "episodes", 1, episodes)
     return float(first.mean()), float(second.mean()), estimate
 
@@ -263,8 +284,8 @@ def numbers(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             "source": outcome.finding.source,
             "setting": setting,
             "verdict": outcome.word,
-            "first": difference.claim.first.label,
-            "second": difference.claim.second.label,
+            "first": difference.claim.names[0],
+            "second": difference.claim.names[1],
             "among": difference.among,
             "first_mean": difference.first,
             "second_mean": difference.second,

@@ -387,7 +387,7 @@ def environments(runs: pd.DataFrame) -> list[str]:
         values: Any = runs[column].dropna().unique() if column in runs else []
         if len(values) > 1:
             lines.append(f"the records come from {len(values)} {name}: {some(values)}")
-    for column in runs.columns[runs.columns.str.startswith("environment.variables.")]:
+    for column in (c for c in map(str, runs) if c.startswith("environment.variables.")):
         values = runs[column].fillna("unset").unique()
         if len(values) > 1:
             lines.append(f"the records come from runs with {column[22:]} = {some(values)}")

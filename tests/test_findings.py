@@ -117,8 +117,9 @@ def test_figure_3_as_the_paper_has_it(tmp_path):
         "g1 makes no progress",
         "later gradients beat g1",
         "g2 beats g1+g2",
+        "more mini-batches are better",
+        "sums gain more than the last gradient",
         "sums beat the last gradient",
-        "longer sums are better",
         "longer sums learn faster",
     ]
     assert set(told.values()) == {"held", "no records"}
@@ -131,7 +132,9 @@ def test_figure_3_as_the_paper_has_it(tmp_path):
         ("later gradients beat g1", {"g3": 0.3}),
         ("g2 beats g1+g2", {"g2": 0.6}),
         ("sums beat the last gradient", {"g4": 0.95}),
-        ("longer sums are better", {"g1_g2_g3": 0.5}),
+        ("more mini-batches are better", {"g1_g2_g3": 0.5}),
+        ("more mini-batches are better", {"g4": 0.7}),
+        ("sums gain more than the last gradient", {"g2": 0.3}),
         ("longer sums learn faster", {"g1_g2_g3": 0.5}),
     ],
 )
@@ -288,6 +291,39 @@ def test_figure_4_held_and_refuted(tmp_path, name, kind, key, held, refuted):
     assert verdict(tmp_path / "one", name) == "no records"
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "pivot"),
+    [
+        ("replacement falls more gradually with iterations", "inner_steps", 4),
+        ("replacement falls more gradually above batch 25", "inner_batch", 25),
+    ],
+)
+def test_falling_more_gradually_is_a_difference_of_losses(tmp_path, name, key, pivot):
+    for case, lost in [("held", 0.1), ("refuted", 0.4)]:
+        sweep(tmp_path / case, SHARED, key, {pivot: 0.8, 2 * pivot: 0.6})
+        sweep(tmp_path / case, SHARED, key, {pivot: 0.7, 2 * pivot: 0.7 - lost}, **WITH)
+    outcome = judged(tmp_path / "held", name)
+    (difference,) = outcome.differences
+    assert outcome.verdict == "held"
+    assert difference.estimate.mean == pytest.approx(0.1, abs=1e-6)
+    assert outcome.evidence == (
+        f"cycling at {pivot} over cycling at {2 * pivot} 20.00 against "
+        f"replacement at {pivot} over replacement at {2 * pivot} 10.00: +10.00 ± 0.00"
+    )
+    assert verdict(tmp_path / "refuted", name) == "not held"
+
+
+@pytest.mark.parametrize("scores", [True, False])
+def test_a_gain_against_a_gain_by_hand(tmp_path, scores):
+    """Sums gain .25, the last gradient .1; without scores the four intervals add up."""
+    for name in ("g2", "g1+g2", "g4", "g1+g2+g3+g4"):
+        write(tmp_path, COMBINATIONS[name], {"algorithm.name": name}, scores=scores)
+    (difference,) = judged(tmp_path, "sums gain more than the last gradient").differences
+    assert (difference.first, difference.second) == pytest.approx((0.25, 0.1), abs=1e-6)
+    assert difference.estimate.mean == pytest.approx(0.15, abs=1e-6)
+    assert difference.estimate.half_width == pytest.approx(0.0 if scores else 0.02, abs=1e-6)
+
+
 def test_a_drop_before_the_paper_has_one_refutes_it(tmp_path):
     sweep(tmp_path, SHARED, "inner_steps", {2: 0.9, 4: 0.8, 5: 0.7})
     outcome = judged(tmp_path, "shared tail falls from 5 iterations")
@@ -417,7 +453,7 @@ def test_tails_by_name():
 def test_numbers_hold_one_line_a_difference(tmp_path):
     combine(tmp_path)
     lines = findings.numbers(findings.check(records.read_records([tmp_path]), paper.STATEMENTS))
-    assert len(lines) == 1 + 9 + 1 + 2 + 3 + 3
+    assert len(lines) == 1 + 9 + 1 + 7 + 1 + 2 + 3
     line = lines[lines["finding"] == "g2 beats g1+g2"].iloc[0]
     assert line["difference"] == pytest.approx(0.05)
     assert line["difference"] == pytest.approx(line["first_mean"] - line["second_mean"])
