@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.base import listed
+from tasks.checks import require
 from tasks.episode import Episode
 from tasks.image_set import ImageSet
 
@@ -98,6 +99,8 @@ class ImageDistribution:
         """
         chosen = self.sets[split]
         enough = np.flatnonzero(chosen.counts >= images).astype(np.int32)
+        rule = f"at most {len(enough)}, the {split} classes with {images} images or more"
+        require(ways <= len(enough), "task.ways", ways, rule)
         self.tell(split, images)
         if not self.within_alphabet:
             return tf.gather(enough, choose(seed, len(enough), ways)[0])

@@ -95,7 +95,7 @@ def test_help_is_a_manual_and_cfg_shows_the_configuration():
         "meta_iterations: 2000",
     ):
         assert text in shown.stdout
-    assert "task: fonts, glyphs, omniglot, sinusoid" in shown.stdout
+    assert "task: folder, fonts, glyphs, omniglot, sinusoid" in shown.stdout
     resolved = benchmark("task=sinusoid", "--cfg", "job")
     assert resolved.returncode == 0 and "name: mlp_sine" in resolved.stdout
 
@@ -107,7 +107,10 @@ def test_help_is_a_manual_and_cfg_shows_the_configuration():
         (["+task.wayz=5"], "error: task.wayz=5: must be a known key: name, ways, train_shots, "),
         (["+foo=1"], "error: foo=1: must be a known key: algorithm, "),
         (["task.ways=banana"], "error: task.ways=banana: must be of type int"),
-        (["task=nope"], "error: task=nope: must be one of fonts, glyphs, omniglot, sinusoid"),
+        (
+            ["task=nope"],
+            "error: task=nope: must be one of folder, fonts, glyphs, omniglot, sinusoid",
+        ),
         (
             ["task.ways=9999"],
             "error: task.ways=9999: must be between 2 and 100, the classes of the ",

@@ -12,6 +12,7 @@ from benchmark.command.compose import compose
 from benchmark.command.resolvers import BUDGETS
 from tests.command import PROJECT, TINY, record
 from tests.forks import Forks
+from tests.photographs import write_folder
 
 CONF = PROJECT / "conf"
 NOT_A_CHOICE = {"hydra"}  # how Hydra itself looks and launches; test_launchers runs those
@@ -57,6 +58,9 @@ def test_every_choice_runs(choice, forks, tmp_path):
     if choice in NEEDS:
         pytest.importorskip(NEEDS[choice], reason=f"{choice} is an optional extra")
     extra = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"] if "mlflow" in choice else []
+    if choice == "task/folder":
+        images = write_folder(tmp_path / "images", dict.fromkeys("abcdefghijklmno", 11))
+        extra = [f"task.directory={images}", f"task.cache_dir={tmp_path}", "task.size=16"]
     group, name = choice.split("/")
     run = f"hydra.run.dir={tmp_path / 'run'}"
     argv = [f"{group}={name}", *FITS.get(choice, []), *TINY, *extra, run]

@@ -1,0 +1,102 @@
+"""Images of your own: a folder of classes, each a folder of image files."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tasks.checks import ConfigError, require
+from tasks.pictures import Pictures, PictureTask, check_left, decode_files, through_cache
+
+KINDS = (".png", ".jpg", ".jpeg")
+SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder(PictureTask):
+    """Settings of conf/task/folder.yaml."""
+
+    directory: str
+    skip_broken: bool
+
+    @property
+    def root(self) -> Path:
+        return Path(self.directory).expanduser()
+
+    @cached_property
+    def files(self) -> dict[str, list[Path]]:
+        """The files of each class: "train/cat" where there are split folders, else "cat".
+
+        Raises ConfigError where a folder holds nothing that could be meant.
+        """
+        rule = "a folder of classes, or of train, test and perhaps val with classes in each"
+        require(self.root.is_dir(), "task.directory", self.directory, rule)
+        found: dict[str, list[Path]] = {}
+        if (self.root / "train").is_dir() or (self.root / "test").is_dir():
+            for folder in (self.root / name for name in SPLITS):
+                for name, files in classes_of(folder).items():
+                    found[f"{SPLITS[folder.name]}/{name}"] = files
+            for split in ("train", "test"):
+                holds = any(name.startswith(f"{split}/") for name in found)
+                rule = f"a folder with class folders in {split}/ too, beside those it has"
+                require(holds, "task.directory", self.directory, rule)
+        else:
+            found |= classes_of(self.root)
+            rule = f"a folder that holds at least 4 class folders, not {len(found)}"
+            require(len(found) >= 4, "task.directory", self.directory, rule)
+        self.check_classes(found)
+        return found
+
+    def check_classes(self, found: dict[str, list[Path]]) -> None:
+        """No class may be empty, and none in two splits."""
+        kinds = ", ".join(KINDS)
+        for name, files in found.items():
+            rule = f"without empty classes: {name} has no {kinds}; add images or remove the folder"
+            require(bool(files), "task.directory", self.directory, rule)
+        of: dict[str, str] = {}
+        for full in found:
+            split, _, name = full.rpartition("/")
+            if name in of:
+                raise ConfigError(
+                    f"task.directory={self.directory}: must have each class in one split, but "
+                    f"{name} is in {of[name]} and in {split}"
+                )
+            of[name] = split
+
+    def counted(self) -> dict[str, int]:
+        return {name: len(files) for name, files in self.files.items()}
+
+    def pictures(self) -> Pictures:
+        listing = [
+            f"{path.relative_to(self.root)} {status.st_size} {status.st_mtime_ns}"
+            for files in self.files.values()
+            for path in files
+            for status in (path.stat(),)
+        ]
+        title = f"the {len(listing):,} images of {self.root}"
+        path = self.cache_path("folder", "\n".join([*listing, f"skip {self.skip_broken}"]))
+        built = through_cache(
+            path,
+            title,
+            lambda: decode_files(
+                list(self.files.values()), self.input_shape, self.invert, self.skip_broken
+            ),
+        )
+        check_left(built, list(self.files))
+        return built
+
+
+def classes_of(folder: Path) -> dict[str, list[Path]]:
+    """The image files of each folder in `folder`, by name; hidden ones are passed over."""
+    if not folder.is_dir():
+        return {}
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    return {
+        path.name: sorted(file for file in path.iterdir() if is_image(file))
+        for path in inside
+        if not path.name.startswith(".")
+    }
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is named like an image and not hidden."""
+    return path.suffix.lower() in KINDS and not path.name.startswith(".") and path.is_file()

@@ -1,0 +1,300 @@
+"""Images of one's own: every layout, every fault in one line, from the command to the report."""
+
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import config
+from benchmark.command.compose import compose
+from tasks.base import Size
+from tasks.checks import ConfigError
+from tasks.pictures import decode
+from tests.command import PROJECT, benchmark, python, record
+from tests.photographs import photograph, write_folder
+
+FLAT = {"ant": 6, "bee": 7, "cat": 9, "dog": 6, "elk": 8, "fox": 6, "gnu": 8}
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """Seven classes of 50 images in all, in one level."""
+    return write_folder(tmp_path_factory.mktemp("flat") / "photos", FLAT)
+
+
+def load(directory, cache, *overrides):
+    return config.load(
+        compose(
+            "task=folder",
+            f"task.directory={directory}",
+            f"task.cache_dir={cache}",
+            "task.size=20",
+            "task.ways=2",
+            "task.train_shots=3",
+            "evaluation.shots=[1,3]",
+            *overrides,
+        )
+    ).task
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB").resize((20, 20), Image.Resampling.BILINEAR))
+
+
+def test_every_image_is_in_its_class_and_every_class_in_one_split(flat, tmp_path):
+    task = load(flat, tmp_path, "task.validation_classes=2", "task.train_classes=3")
+    sets = task.loaded
+    assert {split: chosen.classes for split, chosen in sets.items()} == {
+        "train": 3,
+        "validation": 2,
+        "test": 2,
+    }
+    seen = {}
+    for chosen in sets.values():
+        assert chosen.images.shape == (50, 20, 20, 3)
+        for number, name in enumerate(chosen.names):
+            files = sorted((flat / name).iterdir())
+            np.testing.assert_array_equal(chosen.of(number), np.stack([*map(pixels, files)]))
+            seen[name] = len(chosen.of(number))
+    assert seen == FLAT
+    counts = task.describe()["images"]
+    assert sum(counts.values()) == 50 and set(counts) == set(task.sizes())
+
+
+def test_the_split_seed_decides_and_two_thirds_train(flat, tmp_path):
+    zero, again, one = (load(flat, tmp_path, f"task.split_seed={seed}") for seed in (0, 0, 1))
+    names = [task.loaded["train"].names for task in (zero, again, one)]
+    assert names[0] == names[1] != names[2] and len(names[0]) == 5
+    size = zero.sizes()["test"]
+    assert size == Size.of({name: FLAT[name] for name in zero.loaded["test"].names})
+
+
+def test_given_splits_are_kept(tmp_path):
+    for split, classes in (
+        ("train", {"a": 4, "b": 4}),
+        ("val", {"c": 4, "d": 4}),
+        ("test", {"e": 4, "f": 5}),
+    ):
+        write_folder(tmp_path / "d" / split, classes)
+    (tmp_path / "d" / "train" / "a" / "Thumbs.db").touch()
+    (tmp_path / "d" / "train" / ".hidden").mkdir()
+    sets = load(tmp_path / "d", tmp_path).loaded
+    assert {split: chosen.names for split, chosen in sets.items()} == {
+        "train": ("a", "b"),
+        "validation": ("c", "d"),
+        "test": ("e", "f"),
+    }
+
+
+def test_it_is_decoded_once_and_again_after_a_change(flat, tmp_path, caplog):
+    write_folder(tmp_path / "d", FLAT)
+    with caplog.at_level(logging.INFO):
+        first, second = (load(tmp_path / "d", tmp_path / "c").loaded for _ in range(2))
+        assert [r.message for r in caplog.records if "Decoding" in r.message] == [
+            f"Decoding the 50 images of {tmp_path}/d once, into {path}"
+            for path in (tmp_path / "c").glob("*.cache")
+        ]
+        photograph(99, 0).save(tmp_path / "d" / "cat" / "000.jpg")
+        third = load(tmp_path / "d", tmp_path / "c").loaded
+    assert caplog.text.count("Decoding") == 2
+    np.testing.assert_array_equal(first["test"].images, second["test"].images)
+    assert (first["test"].images != third["test"].images).any()
+
+
+@pytest.mark.parametrize("suffix", [".cache", ".npy"])
+def test_a_damaged_cache_is_built_again(flat, tmp_path, suffix):
+    whole = load(flat, tmp_path).loaded["train"].images.copy()
+    (path,) = tmp_path.glob(f"*{suffix}")
+    path.write_bytes(path.read_bytes()[:-40] + b"x" * 40)
+    np.testing.assert_array_equal(load(flat, tmp_path).loaded["train"].images, whole)
+
+
+JOB = """
+import resource, sys
+import tensorflow as tf
+from tests.test_folder import load
+from tasks.pictures import log
+tf.constant(0)
+def used(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+task = load(sys.argv[1], sys.argv[2], "task.size=400")
+before = used()
+distribution = task.load()
+episode = distribution.sample("train", tf.constant([0, 1]), 2, 2, 1)
+print((used() - before) / sum(p.nbytes for p in [task.loaded["train"].images]))
+"""
+
+
+def test_memory_stays_below_one_and_a_half_of_the_decoded_bytes(tmp_path):
+    """First while decoding, then from the cache: 96 MB, so that the interpreter's own is little."""
+    write_folder(tmp_path / "d", dict.fromkeys("abcd", 50))
+    for _ in range(2):
+        done = python("-c", JOB, str(tmp_path / "d"), str(tmp_path / "c"))
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout) < 1.5
+
+
+def test_jobs_that_race_decode_once(flat, tmp_path):
+    code = (
+        "import logging, sys; logging.basicConfig(level=20); from tests.test_folder import load; "
+        "print(load(*sys.argv[1:]).describe()['sha256'])"
+    )
+    command = [sys.executable, "-c", code, str(flat), str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    jobs = [subprocess.Popen(command, cwd=PROJECT, **pipes) for _ in range(3)]
+    outputs = [job.communicate(timeout=200) for job in jobs]
+    assert len({out for out, _ in outputs}) == 1 and outputs[0][0]
+    assert sum("Decoding" in err for _, err in outputs) == 1
+
+
+# --- One image ---
+
+
+def test_modes_of_images_become_what_was_asked_for(tmp_path):
+    clear = Image.new("RGBA", (8, 6), (255, 0, 0, 0))
+    clear.putpixel((0, 0), (0, 0, 0, 255))
+    clear.save(tmp_path / "clear.png")
+    grey = decode(tmp_path / "clear.png", (6, 8, 1), invert=False)
+    assert grey[0, 0, 0] == 0 and np.unique(grey[1:]).tolist() == [255]
+    np.testing.assert_array_equal(decode(tmp_path / "clear.png", (6, 8, 1), True), 255 - grey)
+    deep = np.linspace(0, 65535, 48).reshape(6, 8).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(
+        decode(tmp_path / "deep.png", (6, 8, 1), False)[..., 0], deep // 256
+    )
+    turned = Image.new("RGB", (8, 6), "white")
+    exif = turned.getexif()
+    exif[0x0112] = 6  # the camera was held upright
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert decode(tmp_path / "turned.jpg", (8, 6, 3), False).shape == (8, 6, 3)
+    Image.new("P", (5, 5)).save(tmp_path / "palette.png")
+    assert not decode(tmp_path / "palette.png", (5, 5, 3), False).any()
+
+
+# --- What the user is told ---
+
+
+def test_a_broken_image_is_named_or_left_out_and_counted(tmp_path, caplog):
+    write_folder(tmp_path / "d", dict.fromkeys("abcde", 6))
+    cut = tmp_path / "d" / "c" / "000.jpg"
+    cut.write_bytes(cut.read_bytes()[:500])
+    (tmp_path / "d" / "c" / "001.png").write_bytes(b"no image")
+    with pytest.raises(ConfigError, match=r"task\.skip_broken=true") as caught:
+        _ = load(tmp_path / "d", tmp_path / "c").loaded
+    assert str(caught.value).startswith(f"{cut}: must be a whole image (")
+    assert "(2 such files)" in str(caught.value) and "\n" not in str(caught.value)
+    for _ in range(2):  # also from the cache
+        caplog.clear()
+        sets = load(tmp_path / "d", tmp_path / "c", "task.skip_broken=true").loaded
+        assert "2 images cannot be read and are left out: " in caplog.text
+    by_name = {n: c.of(i) for c in sets.values() for i, n in enumerate(c.names)}
+    assert len(by_name["c"]) == 4 and len(by_name["d"]) == 6
+    expected = [pixels(path) for path in sorted((tmp_path / "d" / "c").iterdir())[2:]]
+    np.testing.assert_array_equal(by_name["c"], np.stack(expected))
+
+
+def test_a_class_without_one_whole_image_is_named(tmp_path):
+    write_folder(tmp_path / "d", dict.fromkeys("abcde", 4))
+    for path in (tmp_path / "d" / "b").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"false: nothing is left of b \(0\)$"):
+        _ = load(tmp_path / "d", tmp_path, "task.skip_broken=true").loaded
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["task.directory=/none"], "task.directory=/none: must be a folder of classes, or of trai"),
+        (
+            ["task.size=0"],
+            "task.size=0: must be pixels a side, or [height, width], at least 1 each",
+        ),
+        (
+            ["task.size=[8,9]", "task.rotations=true"],
+            "task.size=[8, 9]: must be square with task.r",
+        ),
+        (["task.channels=2"], "task.channels=2: must be 1 (grey) or 3 (colour)"),
+        (
+            ["task.train_classes=6"],
+            "task.train_classes=6: must be between 2 and 5: of 7 classes th",
+        ),
+        (["task.validation_classes=4"], "task.validation_classes=4: must be at most 3, since of 7"),
+        (["task.ways=3"], "task.ways=3: must be between 2 and 2, the classes of the test split"),
+        (
+            ["evaluation.shots=[8]"],
+            "evaluation.shots=[8]: must be at most 7: the test split has 8 e",
+        ),
+        (["task.train_shots=9"], "task.train_shots=9: must be at most 7, what training may use as"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_in_one_line(flat, tmp_path, overrides, message):
+    with pytest.raises(ConfigError) as caught:
+        load(flat, tmp_path, *overrides)
+    assert str(caught.value).startswith(message)
+
+
+def test_small_classes_are_named(tmp_path):
+    write_folder(tmp_path / "train", dict.fromkeys("ab", 8))
+    write_folder(tmp_path / "test", {"cow": 3, "pig": 8, "rat": 2})
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, tmp_path)
+    assert str(caught.value) == (
+        "evaluation.shots=[1, 3]: must be at most 2: the test split has 2 classes with 3 examples, "
+        "fewer in rat (2), of which 1 are queries"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (
+            {"a": 2, "b": 2, "c": 0, "d": 2},
+            "without empty classes: c has no .png, .jpg, .jpeg; add",
+        ),
+        ({"a": 2, "b": 2}, "a folder that holds at least 4 class folders, not 2"),
+        ({"train/a": 2, "train/b": 2}, "a folder with class folders in test/ too, beside those it"),
+        (
+            {"train/a": 2, "train/b": 2, "test/b": 2},
+            "each class in one split, but b is in train and",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_meant_are_refused_in_one_line(tmp_path, layout, message):
+    root = write_folder(tmp_path / "d", layout)
+    with pytest.raises(ConfigError) as caught:
+        load(root, tmp_path)
+    assert str(caught.value).startswith(f"task.directory={root}: must ")
+    assert message in str(caught.value)
+
+
+# --- From the command line to the report ---
+
+
+def test_fifty_photographs_from_the_command_to_the_report(flat, tmp_path):
+    out = tmp_path / "run"
+    done = benchmark(
+        "task=folder",
+        f"task.directory={flat}",
+        f"task.cache_dir={tmp_path / 'cache'}",
+        "task.size=24",
+        "task.ways=2",
+        "task.train_shots=5",
+        "model.filters=16",
+        "algorithm.meta_iterations=30",
+        "evaluation.episodes=20",
+        "evaluation.shots=[1,3]",
+        "evaluation.predictions=1",
+        f"hydra.run.dir={out}",
+    )
+    assert done.returncode == 0, done.stderr
+    written = record(out)
+    assert written["status"] == "completed"
+    assert sum(written["data"]["images"].values()) == 50
+    best = max(row["accuracy"] for row in written["evaluations"])
+    assert best > 0.6  # of two classes that differ in colour and texture
+    told = python("-m", "results", str(out), "--report", str(tmp_path / "report.html"))
+    assert told.returncode == 0, told.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert "task folder" in page and f"{100 * best:.2f}" in page
