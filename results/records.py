@@ -308,6 +308,8 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if "method" not in frame:
         shared = shared.assign(method=runs.get("method"))
     merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
+    if "tested.name" in frame:  # the run's images are not those that it was tested on
+        merged.loc[merged["tested.name"].notna(), "data.test"] = pd.NA
     for column in (str(column) for column in frame if "." in str(column)):
         for other in {f"{column}{OF_RUN}", re.sub(r"^tested\.", "task.", column)} - {column}:
             if other in merged:

@@ -1,16 +1,24 @@
 """What a sweep leaves at its end: table and report beside the runs, and the table on the screen."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from results import formats, records, report, tables
 
 
-def write_summary(directory: str | os.PathLike[str]) -> int:
+def write_summary(
+    directory: str | os.PathLike[str],
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> int:
     """Summarise every run at or below `directory`.
 
     Writes `table.csv`, `table.md` and `report.html` into `directory`, then prints the text table,
     the runs that did not complete and where the files lie: files first, since a screen may be gone.
+
+    Args:
+        rows, columns: keys of the table; None: what tells the runs apart.
 
     Returns:
         The number of runs that did not complete or left a record that cannot be read.
@@ -19,7 +27,7 @@ def write_summary(directory: str | os.PathLike[str]) -> int:
     found = records.read_records([directory])
     made = [
         table if table.compared else table.without_comparison()
-        for table in tables.accuracy_tables(found, published=True)
+        for table in tables.accuracy_tables(found, rows, columns, published=True)
     ]
     files = write_files(found, made, directory)
     formats.show(tables.summary_text(found, made))

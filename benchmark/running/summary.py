@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ log = logging.getLogger(__name__)
 
 
 class Summary(Callback):
-    """Hydra calls it in the launching process once all jobs of a sweep have ended."""
+    """Hydra calls it in the launching process once all jobs of a sweep have ended.
+
+    rows, columns: keys of the table, as of `python -m results`; None: what tells its runs apart.
+    """
+
+    def __init__(
+        self, rows: Sequence[str] | None = None, columns: Sequence[str] | None = None
+    ) -> None:
+        self.rows, self.columns = rows, columns
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write the sweep's tables; leave with exit code 1 where a run did not complete."""
@@ -21,7 +30,7 @@ class Summary(Callback):
 
         directory = config.hydra.sweep.dir
         try:
-            failed = write_summary(directory)
+            failed = write_summary(directory, self.rows, self.columns)
         except Exception as error:  # of a callback Hydra would make a warning, and exit code 0
             log.error("error: hydra.sweep.dir=%s: no summary was written (%s)", directory, error)
             sys.exit(1)
