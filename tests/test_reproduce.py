@@ -286,6 +286,14 @@ def test_a_signal_saves_what_runs(two_cores):
     assert [line.split()[0] for line in machine.lines] == ["started", "started", "saved", "saved"]
 
 
+def test_long_runs_say_how_far_they_have_come(two_cores):
+    machine = Machine({"a": 40})
+    machine.queue().work([run("a")])
+    assert [line.split()[:3] for line in machine.lines[1:-1]] == [
+        ["0%", "of", run("a").part.experiment]
+    ] * 2
+
+
 def test_a_failed_run_leaves_the_others_alone_and_bad_input_does_not(two_cores):
     machine = Machine({}, {"a": 1})
     busy = machine.queue()

@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return status
             return write_page(place, options.into) or status
         return write_page(place, options.into)
+    except KeyboardInterrupt:  # before anything runs, or the second one
+        return 130
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         parser.error(explained(error, "config"))
 

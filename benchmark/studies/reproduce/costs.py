@@ -32,16 +32,19 @@ MOST = 5  # records that are asked about a run
 SHORT = (
     "task=glyphs",  # nothing to download; the same images as far as time is concerned
     "evaluation.episodes=2",
+    "evaluation.shots=[1]",
+    "evaluation.steps=[1]",
+    "evaluation.transductive=[true]",
     "evaluation.baselines=[]",
     "training.curve_points=0",
     "runtime.progress=off",
 )
 MEASURED = {
-    True: ("+experiment=omniglot_5way", "algorithm.meta_iterations=150"),
+    True: ("+experiment=omniglot_5way", "algorithm.meta_iterations=100"),
     False: (
         "+experiment=combinations",
         "algorithm.name=g1+g2",
-        "algorithm.meta_iterations=500",
+        "algorithm.meta_iterations=300",
         "runtime.cores=1",
     ),
 }

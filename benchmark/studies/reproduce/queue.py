@@ -16,10 +16,11 @@ from typing import Protocol
 
 from benchmark.command.messages import BAD_INPUT
 from benchmark.running.startup import usable_cores
-from benchmark.studies.reproduce.costs import Costs, cores_of
+from benchmark.studies.reproduce.costs import Costs, cores_of, trained_share
 from benchmark.studies.reproduce.parts import Part, Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_REPORTS = 900.0
 LEAST_SECONDS = 30.0  # no run starts with less time left: it would hardly begin
 STOPPED = (128 + signal.SIGTERM, 128 + signal.SIGINT)  # exit codes of a run that was asked to stop
 
@@ -132,6 +133,10 @@ class Queue:
     running: dict[Run, tuple[Process, float]] = field(default_factory=dict)
     failed: list[Run] = field(default_factory=list)
     hopeless: bool = False  # the next run would fail in the same way
+    reported: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reported = self.clock()
 
     def work(self, runs: Sequence[Run]) -> None:
         """Run all of them in this order, as many side by side as there are cores for.
@@ -146,6 +151,7 @@ class Queue:
                     self.begin(waiting.pop(0))
                 self.sleep(SECONDS_BETWEEN_LOOKS)
                 self.look()
+                self.report()
             self.stop()
         finally:
             for process, _ in self.running.values():
@@ -185,6 +191,13 @@ class Queue:
                 self.failed.append(run)
                 self.hopeless |= code == BAD_INPUT
                 self.say(f"failed     {run.name} (exit code {code}): {log_of(run)}")
+
+    def report(self) -> None:
+        """Now and then, how far those that run have come."""
+        if self.clock() - self.reported >= SECONDS_BETWEEN_REPORTS:
+            self.reported = self.clock()
+            for run in self.running:
+                self.say(f"{trained_share(run):>7.0%} of  {run.name}")
 
     def stop(self) -> None:
         """Ask all that run to save themselves, and wait for that."""
