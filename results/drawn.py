@@ -182,9 +182,10 @@ def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.Da
     if full.empty:
         return pd.DataFrame(columns=columns, dtype=float)
     if drawing.key == "iteration":
-        on_the_way = found.curves[found.curves["run"].isin(full["run"])]
-        on_the_way = on_the_way[on_the_way["iteration"] < META_ITERATIONS]
-        full = pd.concat([on_the_way, full.assign(iteration=META_ITERATIONS)])
+        full = full.assign(iteration=META_ITERATIONS)
+        if len(found.curves):
+            points = found.curves[found.curves["run"].isin(full["run"])]
+            full = pd.concat([points[points["iteration"] < META_ITERATIONS], full])
     cells = summarise(full, [drawing.key]).rename(columns={drawing.key: "x"})
     if drawing.x == "log2_outer_step":
         cells["x"] = np.log2(cells["x"].astype(float))

@@ -238,8 +238,9 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
     if pairs.empty:
         return line
     difference = (pairs["value_first"] - pairs["value_second"]).to_numpy(float)
-    width = float(statistics.t_half_width(difference.std(ddof=1), len(difference)))
-    if len(difference) == 1:
+    if len(difference) > 1:
+        width = statistics.seed_interval(difference, episodes=0).half_width
+    else:
         width = float(np.hypot(*pairs[["ci95_first", "ci95_second"]].to_numpy(float)[0]))
     lies = statistics.verdict(difference.mean(), width)
     names: dict[str, findings.Verdict] = {"below": "held", "above": "not held"}

@@ -1,6 +1,7 @@
 """`make reproduce`: the queue, its costs, its choice, and that it goes on where it was stopped."""
 
 import copy
+import itertools
 import json
 import re
 import signal
@@ -13,9 +14,11 @@ from benchmark.command.compose import compose
 from benchmark.studies.reproduce import __main__ as command
 from benchmark.studies.reproduce import costs, queue, records
 from benchmark.studies.reproduce.costs import Costs, Known
-from benchmark.studies.reproduce.parts import PARTS, THEORY, Part, Run, runs_of
+from benchmark.studies.reproduce.parts import PARTS, THEORY, Part, Run, all_runs, runs_of
 from results import schema
-from tests import toy
+from results.records import read_records
+from results.scorecard import score
+from tests import fake_records, toy
 from tests.command import PROJECT
 
 PUBLISHED = PROJECT / "results" / "published"
@@ -76,6 +79,43 @@ def test_a_run_has_the_settings_that_its_command_composes(part, tmp_path):
         assert one.plain["seed"] == one.seed
 
 
+def invented_record(one):
+    """A record as this run would leave it."""
+    evaluation, task = one.plain["evaluation"], one.plain["task"]
+    metric = "mse" if task["name"] == "sinusoid" else "accuracy"
+    keys = ("splits", "shots", "transductive", "steps")
+    rows = [
+        {
+            **dict(zip(("split", "shots", "transductive", "steps"), values, strict=True)),
+            "ways": task["ways"],
+            "metric": metric,
+            metric: 0.5,
+            "ci95": 0.01,
+            **{key: evaluation[key] for key in ("queries", "episodes")},
+        }
+        for values in itertools.product(*(evaluation[key] for key in keys))
+    ]
+    committed = json.loads((PUBLISHED / "omniglot_5way/reptile_seed0/record.json").read_text())
+    return {
+        **{key: committed[key] for key in ("schema", "status", "data", "environment", "timing")},
+        "command": f"python -m benchmark {' '.join(one.overrides)}",
+        "experiment": one.part.experiment,
+        "config": one.plain,
+        "evaluations": rows,
+        "baselines": [{**row, "method": "scratch"} for row in rows],
+        "learning_curve": [{**row, "iteration": 1000} for row in rows],
+    }
+
+
+def test_what_the_queue_makes_is_all_that_the_scorecard_asks_for(tmp_path):
+    for one in all_runs(PARTS, 1, [], tmp_path):
+        if one.plain is not None:
+            fake_records.write(one.directory, invented_record(one))
+    lines = score(read_records([tmp_path]), PUBLISHED / "theory" / "theory.csv")
+    absent = [line for line in lines if line.word == "not run yet"]
+    assert [line for line in absent if line.place != "table 1"] == []
+
+
 def test_settings_of_the_users_reach_every_run(tmp_path):
     runs = runs_of(SINE, 1, ["budget=smoke", "task.ways=1"], tmp_path)
     assert [one.plain["algorithm"]["meta_iterations"] for one in runs] == [300]
@@ -103,10 +143,15 @@ def test_time_grows_with_the_images(tmp_path):
 
 
 def test_the_records_most_alike_tell(tmp_path):
+    native = Known(
+        plain() | {"runtime": {"engine": "native"}},
+        TIMING | {"seconds_per_meta_iteration": 0.1},
+    )
     maml = Known(plain(name="maml"), TIMING | {"seconds_per_meta_iteration": 9.0})
     alone = Known(plain(meta_batch=1), TIMING | {"seconds_per_meta_iteration": 0.3})
-    known = [maml, alone, Known(plain(), TIMING)]
+    known = [maml, alone, Known(plain(), TIMING), native]
     for settings, record in (
+        (native.plain, native),
         (plain(inner_steps=9), known[2]),
         (plain(meta_batch=1), alone),
         (plain(name="maml"), maml),

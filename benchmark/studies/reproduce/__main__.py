@@ -24,7 +24,7 @@ from benchmark.command.messages import explained
 from benchmark.running.interruption import Interruption
 from benchmark.running.startup import usable_cores
 from benchmark.studies.reproduce import costs, queue, records
-from benchmark.studies.reproduce.parts import NOT_HERE, PARTS, Run, runs_of
+from benchmark.studies.reproduce.parts import NOT_HERE, PARTS, Run, all_runs
 from tasks.checks import ConfigError
 
 PROJECT = Path(__file__).parents[3]
@@ -101,7 +101,7 @@ def spend(options: argparse.Namespace, hours: float, seeds: int, place: Path) ->
     place: where the records that count are, at or below it.
     """
     outputs = options.into or OUTPUTS
-    runs = [run for part in PARTS for run in runs_of(part, seeds, options.overrides, outputs)]
+    runs = all_runs(PARTS, seeds, options.overrides, outputs)
     missing = records.missing(runs, place)
     if not options.into:
         for run in records.completed_here(missing):  # of a call that was killed

@@ -38,6 +38,7 @@ SHORT = (
     "evaluation.baselines=[]",
     "training.curve_points=0",
     "runtime.progress=off",
+    "runtime.engine=tensorflow",  # of which there are records on every machine
 )
 MEASURED = {
     True: ("+experiment=omniglot_5way", "algorithm.meta_iterations=100"),
@@ -130,8 +131,14 @@ def kind(plain: dict[str, Any], other: dict[str, Any]) -> tuple[bool, ...]:
 
     second_order = is_maml(plain) != is_maml(other)
     several = side_by_side(plain) != side_by_side(other)
-    what = (differs("model", "name"), second_order, several, differs("task", "name"))
-    return (*what, differs("task", "ways"))
+    engine = engine_of(plain) != engine_of(other)
+    what = (differs("model", "name"), second_order, several, engine)
+    return (*what, differs("task", "name"), differs("task", "ways"))
+
+
+def engine_of(plain: dict[str, Any]) -> str:
+    """What computes the inner loop; older records do not say, since there was one engine."""
+    return str(plain.get("runtime", {}).get("engine", "tensorflow"))
 
 
 def is_maml(plain: dict[str, Any]) -> bool:

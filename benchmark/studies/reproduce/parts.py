@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.command.compose import compose
 from benchmark.command.identity import run_name
 from benchmark.config import as_dict
+from benchmark.engine import settled
 
 THEORY = "theory"  # the study that trains nothing and has no seeds
 
@@ -87,6 +88,15 @@ class Run:
         return " ".join([self.part.experiment, *self.overrides[1:]]) if self.plain else THEORY
 
 
+def all_runs(parts: Sequence[Part], seeds: int, given: Sequence[str], directory: Path) -> list[Run]:
+    """The runs of all parts; one that two of them need stands with the first."""
+    by_directory: dict[Path, Run] = {}
+    for part in parts:
+        for run in runs_of(part, seeds, given, directory):
+            by_directory.setdefault(run.directory, run)
+    return list(by_directory.values())
+
+
 def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> list[Run]:
     """The runs of a part for the seeds 0 to `seeds` - 1.
 
@@ -108,7 +118,7 @@ def one_run(
     """A run with its settings and its directory, as the command line would compose them."""
     overrides = (f"+experiment={part.experiment}", *choice, *given, f"seed={seed}")
     cfg = composed(overrides)
-    return Run(part, seed, overrides, directory / run_name(_root_=cfg), settings_of(cfg))
+    return Run(part, seed, overrides, directory / run_name(_root_=cfg), settled(settings_of(cfg)))
 
 
 def choices(part: Part, given: Sequence[str]) -> Iterator[tuple[str, ...]]:

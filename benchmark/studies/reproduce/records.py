@@ -36,11 +36,14 @@ def same(wanted: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"task.ways": 5} of nested settings, less those on which no number depends."""
+    """{"task.ways": 5} of nested settings, less those on which no number depends.
+
+    How it was computed (`runtime`) may change the last bits of a sum, not what a number means.
+    """
     found: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if name in NEUTRAL or key == "_target_":
+        if name in (*NEUTRAL, "runtime") or key == "_target_":
             continue
         if isinstance(value, dict):
             found |= flat(value, f"{name}.")
