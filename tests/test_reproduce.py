@@ -46,6 +46,7 @@ def plain(**algorithm):
             "steps": [1],
             "batch": 5,
             "queries": 1,
+            "splits": ["test"],
             "transductive": [True],
             "episodes": 10,
             "baselines": [],
@@ -369,22 +370,26 @@ def test_nothing_goes_on_running_after_an_error(two_cores):
 
 def committed(directory, config, status="completed"):
     document = json.loads((PUBLISHED / "omniglot_5way/reptile_seed0/record.json").read_text())
+    keys = ("split", "shots", "transductive", "steps", "queries", "episodes")
+    row = {"metric": "accuracy", "accuracy": 0.5, "ci95": None}
+    rows = [row | dict(zip(keys, test, strict=True)) for test in records.tests(plain())]
+    document |= {"config": config, "status": status, "evaluations": rows, "baselines": []}
     directory.mkdir(parents=True)
-    (directory / schema.RECORD).write_text(
-        json.dumps(document | {"config": config, "status": status})
-    )
+    (directory / schema.RECORD).write_text(json.dumps(document))
 
 
 def test_a_record_of_the_same_settings_counts_whatever_no_number_depends_on(tmp_path):
     one, other = run("a"), run("b")
     older = copy.deepcopy(one.plain) | {"runtime": {"cores": 7}, "resume": False}
-    del older["evaluation"]["queries"]  # a setting that came later
+    del older["task"]["train_shots"]  # as if it had come later
     older["model"]["_target_"] = "somewhere.else"
     assert records.missing([one], tmp_path) == [one]
     committed(tmp_path / "older", older)
     assert records.missing([one], tmp_path) == []
     differs = replace(other, plain=plain() | {"seed": 1})
-    assert records.missing([differs], tmp_path) == [differs]
+    longer = replace(other, plain=copy.deepcopy(plain()))
+    longer.plain["evaluation"]["episodes"] = 99  # trained, but tested on fewer
+    assert records.missing([differs, longer], tmp_path) == [differs, longer]
     (tmp_path / "older" / schema.RECORD).write_text("damaged")
     assert records.missing([one], tmp_path) == [one]
 

@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.command.compose import compose
 from benchmark.command.identity import run_name
-from benchmark.config import as_dict
-from benchmark.engine import settled
+from benchmark.config import load
 
 THEORY = "theory"  # the study that trains nothing and has no seeds
 
@@ -105,20 +104,35 @@ def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> li
     if part.experiment == THEORY:
         overrides = tuple(word for word in given if word.startswith("budget="))
         return [Run(part, 0, overrides, directory / THEORY, None)]
+    settings = [(choice, settings_of(part, choice, given)) for choice in choices(part, given)]
     return [
-        one_run(part, seed, choice, given, directory)
+        one_run(part, seed, (*choice, *given), {**plain, "seed": seed}, directory)
         for seed in range(seeds)
-        for choice in choices(part, given)
+        for choice, plain in settings
     ]
 
 
 def one_run(
-    part: Part, seed: int, choice: Sequence[str], given: Sequence[str], directory: Path
+    part: Part, seed: int, words: Sequence[str], plain: dict[str, Any], directory: Path
 ) -> Run:
-    """A run with its settings and its directory, as the command line would compose them."""
-    overrides = (f"+experiment={part.experiment}", *choice, *given, f"seed={seed}")
-    cfg = composed(overrides)
-    return Run(part, seed, overrides, directory / run_name(_root_=cfg), settled(settings_of(cfg)))
+    """A run with its directory, named like those of the command line."""
+    overrides = (f"+experiment={part.experiment}", *words, f"seed={seed}")
+    name = run_name(_root_=OmegaConf.create(plain))
+    return Run(part, seed, overrides, directory / name, plain)
+
+
+def settings_of(part: Part, choice: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+    """The checked settings of a choice, as the record holds them, with the seed 0.
+
+    Groups are composed once; single settings are set in a copy.
+    """
+    words = (f"+experiment={part.experiment}", *choice, *given)
+    single = [word for word in words if "." in word.split("=")[0]]
+    whole = at_groups(tuple(word for word in words if word not in single))
+    cfg = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+    for override in OverridesParser.create().parse_overrides(single):
+        OmegaConf.update(cfg, override.get_key_element(), override.value())
+    return load(cfg).plain
 
 
 def choices(part: Part, given: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -136,25 +150,7 @@ def choices(part: Part, given: Sequence[str]) -> Iterator[tuple[str, ...]]:
     yield from itertools.product(*words.values())
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration of a run; groups are composed once, single settings set in a copy."""
-    single = [word for word in overrides if "." in word.split("=")[0] or word.startswith("seed=")]
-    cfg = at_groups(tuple(word for word in overrides if word not in single)).copy()
-    for override in OverridesParser.create().parse_overrides(single):
-        OmegaConf.update(cfg, override.get_key_element(), override.value())
-    return cfg
-
-
 @cache
 def at_groups(overrides: tuple[str, ...]) -> DictConfig:
     """conf/config.yaml with Hydra's own part, as `python -m benchmark OVERRIDES` sees it."""
     return compose(*overrides, with_hydra=True)
-
-
-def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """The settings as nested plain dicts, less Hydra's own."""
-    own = {str(key): cfg[key] for key in cfg if key not in ("hydra", "budget")}
-    return {
-        key: as_dict(value) if isinstance(value, DictConfig) else value
-        for key, value in own.items()
-    }

@@ -1,5 +1,6 @@
 """Which runs are completed already, and where their records are kept."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,17 +18,17 @@ KEPT = (schema.RECORD, schema.SCORES, schema.PREDICTIONS, THEORY_TABLE)
 
 
 def missing(runs: Sequence[Run], kept: Path) -> list[Run]:
-    """The runs without a completed record of the same settings at or below `kept`."""
-    there = [flat(document["config"]) for document in completed(kept)]
+    """The runs without a completed record of the same training and tests at or below `kept`."""
+    there = [(flat(document["config"]), document) for document in completed(kept)]
     return [run for run in runs if not is_there(run, kept, there)]
 
 
-def is_there(run: Run, kept: Path, there: Sequence[dict[str, Any]]) -> bool:
-    """Whether a run needs not be run."""
+def is_there(run: Run, kept: Path, there: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> bool:
+    """Whether a run needs not be run, for one of the (settings, record) that are there."""
     if run.plain is None:
         return place_of(run, kept).joinpath(THEORY_TABLE).exists()
-    wanted = flat(run.plain)
-    return any(same(wanted, other) for other in there)
+    wanted, asked = flat(run.plain), tests(run.plain)
+    return any(same(wanted, other) and asked <= answered(record) for other, record in there)
 
 
 def same(wanted: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -36,7 +37,7 @@ def same(wanted: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"task.ways": 5} of nested settings, less those on which no number depends.
+    """{"task.ways": 5} of nested settings, less those on which no training depends.
 
     How it was computed (`runtime`) may change the last bits of a sum, not what a number means.
     """
@@ -50,6 +51,20 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[name] = value
     return found
+
+
+def tests(plain: dict[str, Any]) -> set[tuple[Any, ...]]:
+    """What settings ask for: (split, shots, transductive, steps, queries, episodes) of each."""
+    evaluation = plain["evaluation"]
+    several = [evaluation[key] for key in ("splits", "shots", "transductive", "steps")]
+    once = evaluation["queries"], evaluation["episodes"]
+    return {(*protocol, *once) for protocol in itertools.product(*several)}
+
+
+def answered(record: dict[str, Any]) -> set[tuple[Any, ...]]:
+    """What a record holds, in the form of `tests`."""
+    keys = ("split", "shots", "transductive", "steps", "queries", "episodes")
+    return {tuple(row.get(key) for key in keys) for row in record["evaluations"]}
 
 
 def place_of(run: Run, kept: Path) -> Path:
