@@ -1,7 +1,7 @@
 """The studies of conf/experiment as a table: what each shows, its runs, what one of them costs.
 
 The cost comes from committed records of the study: the seconds of a meta-iteration and of an
-episode of its evaluation, times how many the paper's budget has.
+episode of its evaluation, times how many the paper's budget has, and those of its learning curve.
 """
 
 import re
@@ -65,12 +65,14 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def seconds_a_run(config: DictConfig, swept: bool, runs: pd.DataFrame, study: str) -> float | None:
-    """Seconds of a run at the paper's budget, the mean over the study's committed records.
+    """Seconds of a run at the paper's budget, the mean over the study's longest committed runs.
 
     swept: whether the study sweeps the meta-iterations, so that each record is its own budget.
     """
     own = runs[runs["experiment"].eq(study).fillna(False)]
     own = own[own["model.name"] == OmegaConf.select(config, "model.name")]  # since replaced
+    if not swept:  # a short run says little of a long one
+        own = own[own[ITERATIONS] == own[ITERATIONS].max()]
     costs = list(scaled(own, config, swept))
     return sum(costs) / len(costs) if costs else None
 
@@ -81,7 +83,8 @@ def scaled(runs: pd.DataFrame, config: DictConfig, swept: bool) -> Iterator[floa
         iterations = run[ITERATIONS] if swept else OmegaConf.select(config, ITERATIONS)
         episodes = OmegaConf.select(config, EPISODES) / run[EPISODES]
         training = run["timing.train_seconds"] * iterations / run[ITERATIONS]
-        yield training + run["timing.evaluation_seconds"] * episodes
+        evaluation = run["timing.evaluation_seconds"] * episodes
+        yield training + run["timing.curve_seconds"] + evaluation
 
 
 def duration(seconds: float | None) -> str:
