@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +19,9 @@ from benchmark.running import initialisation
 from benchmark.running.named import record_of
 from results.schema import ARRAYS
 from tasks.base import Task
-from tasks.checks import require
+from tasks.checks import ConfigError, require
 from tasks.episode import Episode
+from tasks.pictures import decode
 from tasks.sampling import batch_order
 from tasks.seeding import stateless_key
 
@@ -76,7 +79,7 @@ class Classifier:
         self._outputs = tf.function(self._graph, autograph=False, reduce_retracing=True)
 
     def predict(self, images: Any, transductive: bool = False) -> Prediction:
-        """Classify images [m, 28, 28] of the same kind as the support images.
+        """Classify images of the same kind as the support images, as arrays or files.
 
         transductive: False: each image alone, beside the support set | True: all in one batch, so
             that each sees the others through batch normalisation; often more accurate, where the
@@ -84,7 +87,7 @@ class Classifier:
 
         Raises ConfigError (a ValueError) for images of another shape or range.
         """
-        x = as_inputs("images", images, self._trained.task.input_shape)
+        x = as_inputs("images", images, self._trained.task)
         outputs = self._outputs(tf.constant(x), transductive)
         probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()
         return Prediction(self.classes[probabilities.argmax(1)], probabilities)
@@ -111,8 +114,9 @@ def adapt(
     Args:
         run: the run's directory, its record.json, or the name of a run published with the suite,
             such as omniglot_5way_2000/seed0.
-        images: [n, 28, 28], or the run's own input shape: floats from 0 to 1, or uint8; dark ink
-            on light paper, as in Omniglot.
+        images: [n, height, width, channels] as the run was trained on (the one channel of grey
+            may be left out): floats from 0 to 1, or uint8; drawings as dark ink on light paper. Or
+            a list of n image files, which are brought to that shape.
         labels: [n] anything that can be sorted; as many different ones as the run has ways, or
             fewer.
         steps: optimiser steps; None: the most that the run was evaluated with.
@@ -123,7 +127,7 @@ def adapt(
         ConfigError (a ValueError): one line that names what is wrong and what is allowed.
     """
     trained = load(run)
-    x = as_inputs("images", images, trained.task.input_shape)
+    x = as_inputs("images", images, trained.task)
     names = np.asarray(labels)
     rule = f"one for each support image, of shape ({len(x)},)"
     require(names.shape == (len(x),), "labels", f"array of shape {names.shape}", rule)
@@ -171,13 +175,14 @@ def load(run: str | os.PathLike[str]) -> Trained:
     return Trained(inner, learner, task, parts["model"], evaluation, algorithm.replacement, plain)
 
 
-def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Images [n, *shape] float32, from a user's floats or bytes, with or without the channel.
+def as_inputs(name: str, images: Any, task: Task) -> np.ndarray:
+    """Images [n, *input_shape] float32, from files or from arrays of a user's floats or bytes.
 
     Raises ConfigError for another shape, no image at all, or values outside 0 to 1.
     """
-    x = np.asarray(images)
+    shape = task.input_shape
     pictures = len(shape) == 3
+    x = from_files(name, images, task) if pictures and are_files(images) else np.asarray(images)
     if pictures and shape[-1] == 1 and x.ndim == 3:
         x = x[..., None]
     wanted = ", ".join(map(str, shape[:-1] if pictures and shape[-1] == 1 else shape))
@@ -192,6 +197,23 @@ def as_inputs(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:
         low, high = x.min(), x.max()
         rule = "uint8, or floats from 0 (ink) to 1 (paper)"
         require(low >= 0 and high <= 1, name, f"values from {low:g} to {high:g}", rule)
-        if x.mean() < 0.5:
+        if shape[-1] == 1 and x.mean() < 0.5:
             log.warning("%s are mostly dark; the networks know dark ink on light paper", name)
     return x
+
+
+def are_files(images: Any) -> bool:
+    """Whether `images` are names of files."""
+    return isinstance(images, list | tuple) and any(isinstance(i, str | Path) for i in images)
+
+
+def from_files(name: str, files: Sequence[Any], task: Task) -> np.ndarray:
+    """[n, *input_shape] uint8, decoded as the run's own images. Raises ConfigError."""
+    invert, decoded = getattr(task, "invert", False), []
+    for file in files:
+        try:
+            decoded.append(decode(file, task.input_shape, invert))
+        except Exception as error:  # there is no end to what a damaged file can raise
+            rule = f"a whole image file ({config.first_line(error)})"
+            raise ConfigError(f"{name}: {file}: must be {rule}") from error
+    return np.stack(decoded)

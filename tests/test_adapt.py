@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import benchmark
 from benchmark.adaptation import Classifier, load
@@ -51,6 +52,19 @@ def test_it_says_what_the_evaluation_said(trained, index):
     found = classifier.predict(episode["query_x"])
     np.testing.assert_allclose(found.probabilities, episode["outputs"][-1], atol=1e-6)
     assert found.labels.tolist() == episode["outputs"][-1].argmax(1).tolist()
+
+
+def test_files_are_as_good_as_arrays(trained, episode, classifier, tmp_path):
+    files = [tmp_path / f"{number}.png" for number in range(len(episode["support_x"]))]
+    for path, image in zip(files, episode["support_x"], strict=True):
+        Image.fromarray(np.rint(image[..., 0] * 255).astype(np.uint8)).save(path)
+    from_files = benchmark.adapt(trained, list(map(str, files)), episode["support_y"])
+    found, expected = (each.predict(episode["query_x"]) for each in (from_files, classifier))
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    assert from_files.predict(files[:2]).labels.shape == (2,)
+    files[1].write_bytes(b"no image")
+    with pytest.raises(ConfigError, match=rf"^images: {files[1]}: must be a whole image file \("):
+        from_files.predict(files)
 
 
 @pytest.mark.parametrize("kind", ["plain", "transductive"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import config
+from benchmark import adapt, config
 from benchmark.command.compose import compose
 from tasks.base import Size
 from tasks.checks import ConfigError
@@ -298,3 +298,12 @@ def test_fifty_photographs_from_the_command_to_the_report(flat, tmp_path):
     assert told.returncode == 0, told.stderr
     page = (tmp_path / "report.html").read_text()
     assert "task folder" in page and f"{100 * best:.2f}" in page
+    labels = [path.parent.name for path in own(flat)]
+    classifier = adapt(out, own(flat), labels)
+    assert set(classifier.predict(own(flat)).labels) <= {"ant", "fox"}
+    assert np.mean(classifier.predict(own(flat)).labels == labels) > 0.8  # what it has learnt from
+
+
+def own(flat):
+    """Files of two classes, as a user would name them."""
+    return [path for name in ("ant", "fox") for path in sorted((flat / name).iterdir())]
