@@ -66,7 +66,12 @@ def hold_back(episode: Episode, ways: int, shots: int) -> Episode:
 
     support, queries = slice(None, -shots), slice(-shots, None)
     x, y = episode.support_x, episode.support_y
-    return Episode(cut(x, support), cut(y, support), cut(x, queries), cut(y, queries))
+    return episode._replace(
+        support_x=cut(x, support),
+        support_y=cut(y, support),
+        query_x=cut(x, queries),
+        query_y=cut(y, queries),
+    )
 
 
 class ImageDistribution:
