@@ -1,7 +1,7 @@
 """What a sweep leaves at its end: table and report beside the runs, and the table on the screen."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from results import formats, records, report, tables
@@ -11,6 +11,7 @@ def write_summary(
     directory: str | os.PathLike[str],
     rows: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
+    jobs: Mapping[str, str] | None = None,
 ) -> int:
     """Summarise every run at or below `directory`.
 
@@ -19,9 +20,11 @@ def write_summary(
 
     Args:
         rows, columns: keys of the table; None: what tells the runs apart.
+        jobs: the run directories of the command that asks, with why they were refused, if they
+            were; None: all. Other runs are in the table, and their failures in one line.
 
     Returns:
-        The number of runs that did not complete or left a record that cannot be read.
+        How many of those runs did not complete or left a record that cannot be read.
     """
     directory = Path(directory)
     found = records.read_records([directory])
@@ -30,10 +33,37 @@ def write_summary(
         for table in tables.accuracy_tables(found, rows, columns, published=True)
     ]
     files = write_files(found, made, directory)
+    failed = about_jobs(found, jobs) if jobs is not None else not_completed(found)
     formats.show(tables.summary_text(found, made))
     if files:
-        formats.show(f"\nWritten: {', '.join(map(str, files))}\n")
-    return int((found.runs["status"] != "completed").sum()) if len(found.runs) else 0
+        formats.show(
+            f"\nWritten: {', '.join(map(str, files))}; records: {directory}/*/record.json\n"
+        )
+    return len(failed)
+
+
+def not_completed(found: records.Records) -> list[str]:
+    """Directories of the runs that did not complete, as the records have them."""
+    return (
+        found.runs.loc[found.runs["status"] != "completed", "run"].tolist()
+        if len(found.runs)
+        else []
+    )
+
+
+def about_jobs(found: records.Records, jobs: Mapping[str, str]) -> list[str]:
+    """The failed of `jobs`; leaves the problems of these alone in `found`, and a line on others."""
+    mine = {os.path.realpath(job): reason for job, reason in jobs.items()}
+    others = [run for run in not_completed(found) if os.path.realpath(run) not in mine]
+    kept = [p for p in found.problems if not p.startswith(tuple(f"{run}/" for run in others))]
+    known = {os.path.realpath(run) for run in found.runs["run"]} if len(found.runs) else set()
+    kept += [f"{job}: refused ({why})" for job, why in mine.items() if why and job not in known]
+    kept += [f"{job}: not started" for job, why in mine.items() if not why and job not in known]
+    if others:
+        kept.append(f"{len(others)} other runs in the same directory did not complete either")
+    found.problems[:] = kept
+    bad = {os.path.realpath(run) for run in not_completed(found)}
+    return [job for job, why in mine.items() if why or job in bad or job not in known]
 
 
 def run_text(directory: str | os.PathLike[str]) -> str:

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.command import arguments, resolvers
 from benchmark.command.compose import CONF, compose
+from benchmark.running import sweep
 from tasks.checks import ConfigError, one_line
 
 BAD_INPUT = 2  # exit code
@@ -40,6 +41,8 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
             traceback.print_exc()
         print(f"error: {with_hint(explained(error, root))}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    finally:
+        sweep.end()
 
 
 def make_importable() -> None:

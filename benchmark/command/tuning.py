@@ -16,6 +16,13 @@ def refuse_test_classes(cfg: DictConfig, sweeper: DictConfig) -> None:
     """
     splits = list(cfg.evaluation.splits)
     searches = "BasicSweeper" not in str(sweeper.get("_target_"))
+    if searches and cfg.task.get("validation_classes") == 0:
+        log.error(
+            "error: task.validation_classes=0: must be at least task.ways=%s with a sweeper that "
+            "searches: it chooses settings on classes of their own",
+            cfg.task.get("ways"),
+        )
+        sys.exit(2)
     if searches and splits != ["validation"]:
         log.error(
             "error: evaluation.splits=%s: must be [validation] with a sweeper that searches, so "
@@ -26,6 +33,7 @@ def refuse_test_classes(cfg: DictConfig, sweeper: DictConfig) -> None:
 
 
 def objective(entry: dict[str, Any]) -> float:
-    """One number for a run's record: the mean accuracy, or squared error, over its evaluations."""
-    values = [row[row["metric"]] for row in entry["evaluations"]]
+    """One number for a run's record: mean accuracy, or squared error, after the last step."""
+    last = max(row["steps"] for row in entry["evaluations"])
+    values = [row[row["metric"]] for row in entry["evaluations"] if row["steps"] == last]
     return sum(values) / len(values)

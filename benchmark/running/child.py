@@ -27,7 +27,7 @@ def main() -> None:
     """Compute what is asked and leave the answer: nothing, or an error."""
     interruption = Interruption()
     threading.Thread(target=listen, args=[interruption], daemon=True).start()
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"):
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):  # schedulers signal every process of a job
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     folder = Path(sys.argv[1])
@@ -56,7 +56,7 @@ def serve(request: dict[str, Any], interruption: Interruption) -> None:
 def listen(interruption: Interruption) -> None:
     """Stop on a signal that the sweep's process passes on, and where that process has ended."""
     number = os.read(0, 1)
-    interruption.signal = number[0] if number else signal.SIGTERM
+    interruption.noted = number[0] if number else signal.SIGTERM
     if number:
         os.read(0, 1)
     time.sleep(SECONDS_TO_SAVE)

@@ -72,14 +72,17 @@ def version(package: str) -> str | None:
 def commit_of_project() -> tuple[str | None, bool | None]:
     """The commit of this code and whether files differ from it; (None, None) outside a checkout."""
 
+    folder = Path(__file__).resolve().parents[2]
+
     def git(*words: str) -> str:
-        folder = Path(__file__).parent
         done = subprocess.run(
             ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
         )
         return done.stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != folder:
+            return None, None  # installed somewhere inside another project's checkout
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return None, None

@@ -1,10 +1,14 @@
 """Being stopped: the signals that ask a run to save itself, and what became of it."""
 
+import contextlib
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any, Self
+
+from benchmark.running import sweep
 
 
 class Interrupted(Exception):
@@ -21,32 +25,44 @@ class Interrupted(Exception):
 class Interruption:
     """Notes signals that ask a run to stop, so that it can save itself before it ends.
 
-    SIGTERM and Ctrl-C; a second one ends it at once. Where a scheduler has set a handler for
-    SIGUSR1 or SIGUSR2 (submitit: the time is nearly up), that is called once the run is saved, to
-    queue it again. Outside the main thread signals are left alone.
+    SIGTERM, Ctrl-C and the end of the terminal (SIGHUP); a second one ends it at once. Where a
+    scheduler has set a handler for SIGUSR1 or SIGUSR2 (submitit: the time is nearly up), that is
+    called once the run is saved, to queue it again. Outside the main thread signals are left alone.
+    A job of a sweep is also asked to stop where another process of the sweep was.
     """
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.noted: int | None = None
         self.before: dict[int, Any] = {}
+        self.looked = time.monotonic()
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that asks to stop, or None."""
+        due = time.monotonic() - self.looked >= sweep.SECONDS_BETWEEN_LOOKS
+        if self.noted is None and due and (mine := sweep.current()):
+            self.looked, self.noted = time.monotonic(), mine.stopped()
+        return self.noted
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, *schedulers()):
+            minded = {signal.SIGTERM, signal.SIGINT, *sweep.stopping_signals(), *schedulers()}
+            for number in minded:
                 self.before[number] = signal.signal(number, self.note)
         return self
 
     def note(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
+        if self.noted is not None:
             raise KeyboardInterrupt
-        self.signal = number
-        os.write(2, b"stopping: the run is saved first\n")  # logging is not safe in here
+        self.noted = number
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            os.write(2, b"stopping: the run is saved first\n")  # logging is not safe in here
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if error is not None and self.signal in schedulers():
-            signal.raise_signal(self.signal)
+        if error is not None and self.noted in schedulers():
+            signal.raise_signal(self.noted)
 
 
 def schedulers() -> list[int]:

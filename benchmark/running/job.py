@@ -17,7 +17,7 @@ from benchmark.running import checkpoint, finished, parts, record
 from benchmark.running.apart import compute_apart
 from benchmark.running.computation import compute
 from benchmark.running.directory import JOB_LOCK, locked, wait_for_what_is_left
-from benchmark.running.interruption import Interruption, how_it_ended
+from benchmark.running.interruption import Interrupted, Interruption, how_it_ended
 from benchmark.running.launchers import as_launched
 from benchmark.running.trained import is_of, is_usable, take_over
 from tasks.checks import ConfigError
@@ -50,6 +50,8 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
                 f"hydra.run.dir={directory}: must be empty or hold a run of this configuration; "
                 f"it holds {before.get('command', 'another one')}"
             )
+        if before is not None and record.is_completed(before):
+            record.put_aside_damaged_files(directory, before)
         if not record.is_completed(before) and settings.resume:
             before = take_over(settings, directory) or before
         if record.is_completed(before) and not (settings.resume and is_usable(directory)):
@@ -60,7 +62,12 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
         if before is not None and record.is_completed(before):
             return evaluate_further(settings, directory, before, began)
         log.info("%s: %s", directory.name, plan(settings))
-        return run_and_record(settings, directory, record.begin(settings), began)
+        return run_and_record(
+            settings,
+            directory,
+            record.begin(settings.plain, settings.identity, settings.overrides),
+            began,
+        )
 
 
 def plan(settings: Settings) -> str:
@@ -87,6 +94,8 @@ def run_and_record(
             record_the_end(directory, entry, error)
         raise
     remove_traces(directory)
+    if interruption.signal is not None:  # it came after the run's last look, and is not forgotten
+        raise Interrupted(interruption.signal)
     return record.read(directory) or entry
 
 

@@ -5,15 +5,27 @@ import csv
 import io
 import json
 import logging
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
-from benchmark.config import Settings
-from results.schema import CURVE, CURVE_COLUMNS, FILES, PREDICTIONS, RECORD, SCHEMA, SCORES
+from results.schema import (
+    CURVE,
+    CURVE_COLUMNS,
+    FILES,
+    PREDICTIONS,
+    RECORD,
+    SCHEMA,
+    SCORES,
+    digest,
+    seal,
+)
 from tasks.checks import ConfigError
 from tasks.files import write_atomic
 
@@ -49,14 +61,23 @@ def read(directory: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
             raise ValueError("not a record")
+        if is_completed(found) and "seal" in found and found["seal"] != seal(found):
+            raise ValueError("its seal does not fit")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        aside = unused_name(path)
-        path.rename(aside)
+    except (ValueError, RecursionError) as error:
+        aside = put_aside(path)
         log.warning("%s is damaged (%s): kept as %s, the run is repeated", path, error, aside.name)
         return None
     return found
+
+
+def put_aside_damaged_files(directory: Path, record: dict[str, Any]) -> None:
+    """Rename the files beside a completed record that are not those it was completed with."""
+    for name, expected in record.get("digests", {}).items():
+        path = directory / name
+        if path.exists() and digest(path.read_bytes()) != expected:
+            log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
 
 
 def is_completed(record: dict[str, Any] | None) -> bool:
@@ -64,12 +85,12 @@ def is_completed(record: dict[str, Any] | None) -> bool:
     return record is not None and record.get("status") == "completed"
 
 
-def unused_name(path: Path) -> Path:
-    """record.damaged1.json, or the first number that is free."""
+def put_aside(path: Path) -> Path:
+    """Rename a file to record.damaged1.json, or the first number that is free; returns the name."""
     number = 1
     while (name := path.with_stem(f"{path.stem}.damaged{number}")).exists():
         number += 1
-    return name
+    return path.rename(name)
 
 
 def set_aside(directory: Path) -> None:
@@ -99,7 +120,12 @@ def previous(path: Path) -> Path:
 
 
 def write(directory: Path, record: dict[str, Any]) -> None:
-    """Write record.json atomically."""
+    """Write record.json atomically; a completed one is sealed, with the files beside it."""
+    if is_completed(record):
+        paths = {name: directory / name for name in files_beside(directory)}
+        digests = {name: digest(path.read_bytes()) for name, path in paths.items()}
+        record = {**record, "digests": digests}
+        record["seal"] = seal(record)
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     write_file(directory / RECORD, text.encode())
 
@@ -136,20 +162,20 @@ def write_curve(directory: Path, curve: list[dict[str, Any]]) -> None:
     write_file(directory / CURVE, text.getvalue().encode())
 
 
-def begin(settings: Settings) -> dict[str, Any]:
+def begin(plain: dict[str, Any], identity: str, overrides: list[str]) -> dict[str, Any]:
     """A record of a run that has just started."""
-    chosen = [o for o in settings.overrides if o.lstrip("+").startswith("experiment=")]
+    chosen = [o for o in overrides if o.lstrip("+").startswith("experiment=")]
     return {
         "schema": SCHEMA,
         "status": "running",
         "reason": None,
-        "command": command(settings.overrides),
-        "overrides": settings.overrides,
+        "command": command(overrides),
+        "overrides": overrides,
         "experiment": chosen[0].split("=", 1)[1] if chosen else None,
-        "fingerprint": settings.identity,
+        "fingerprint": identity,
         "started": now(),
         "finished": None,
-        "config": settings.plain,
+        "config": plain,
         "data": {},
         "evaluations": [],
         "baselines": [],
@@ -159,14 +185,31 @@ def begin(settings: Settings) -> dict[str, Any]:
     }
 
 
+def write_refused(
+    cfg: DictConfig, directory: Path, overrides: list[str], error: ConfigError
+) -> None:
+    """Record a job of a sweep that could not start, where nothing else is recorded."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    ended = {"status": "failed", "reason": f"ConfigError: {error}", "finished": now()}
+    if not (directory / RECORD).exists():
+        with contextlib.suppress(CannotWrite):
+            write(directory, begin(plain, "", overrides) | ended)
+
+
 def command(overrides: list[str]) -> str:
-    """What was typed, to be typed again."""
-    return " ".join(["python -m benchmark", *map(quoted, overrides)])
+    """What was typed, to be pasted into a shell from the same working directory."""
+    return shlex.join(["python", "-m", "benchmark", *config_dirs(), *overrides])
 
 
-def quoted(override: str) -> str:
-    """An override as it is typed in a shell."""
-    return f"'{override}'" if any(c in override for c in '[]{}()*$ "') else override
+def config_dirs() -> list[str]:
+    """--config-dir DIR as it was given, where it was."""
+    if not HydraConfig.initialized():
+        return []
+    sources = HydraConfig.get().runtime.config_sources
+    given = [Path(source.path) for source in sources if source.provider == "command-line"]
+    here = Path.cwd()
+    inside = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
+    return [word for path in inside for word in ("--config-dir", str(path))]
 
 
 def now() -> str:

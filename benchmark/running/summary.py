@@ -10,11 +10,13 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from benchmark.running import sweep
+
 log = logging.getLogger(__name__)
 
 
 class Summary(Callback):
-    """Hydra calls it in the launching process once all jobs of a sweep have ended.
+    """Hydra calls it in the launching process before the jobs of a sweep and once they ended.
 
     rows, columns: keys of the table, as of `python -m results`; None: what tells its runs apart.
     """
@@ -24,16 +26,26 @@ class Summary(Callback):
     ) -> None:
         self.rows, self.columns = rows, columns
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """A stop of this process is one of its jobs, unless a cluster has them."""
+        sweep.begin(Path(config.hydra.sweep.dir), together="partition" not in config.hydra.launcher)
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Write the sweep's tables; leave with exit code 1 where a run did not complete."""
+        """Write the sweep's tables; leave with exit code 1 where a job of it did not complete."""
         from results.summary import write_summary
 
-        directory = config.hydra.sweep.dir
+        directory, mine = config.hydra.sweep.dir, sweep.current()
+        stopped = mine.stopped() if mine else None
         try:
-            failed = write_summary(directory, self.rows, self.columns)
+            jobs = mine.jobs() if mine else None
+            failed = write_summary(directory, self.rows, self.columns, jobs)
         except Exception as error:  # of a callback Hydra would make a warning, and exit code 0
             log.error("error: hydra.sweep.dir=%s: no summary was written (%s)", directory, error)
             sys.exit(1)
+        finally:
+            sweep.end()
+        if stopped is not None:
+            sys.exit(128 + stopped)
         if failed:
             sys.exit(1)
 
