@@ -1,11 +1,14 @@
 """`python -m benchmark` as others rely on it: what it leaves, prints and refuses."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.command import TINY, benchmark, python, record
+from tests.command import PROJECT, TINY, benchmark, python, record
 
 needs_omniglot = pytest.mark.skipif(
     "TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR names no prepared Omniglot"
@@ -142,3 +145,24 @@ def test_the_tutorial_prints_class_probabilities_and_labels(tmp_path):
     first = record(tmp_path / "run")["predictions"][0]["query"][0]
     assert first["true"] == 0
     assert len(first["outputs"]) == 5 and sum(first["outputs"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_recorded_command_runs_again_as_it_stands(tmp_path):
+    """Pasted into a shell: with characters that mean something to one, and the user's own yaml."""
+    (tmp_path / "my conf" / "model").mkdir(parents=True)
+    (tmp_path / "my conf" / "model" / "tiny.yaml").write_text("defaults: [mlp]\nhidden: [4]\n")
+    small = [*TINY, "algorithm.meta_iterations=0", "evaluation.baselines=[]", "model=tiny"]
+    odd = r'algorithm.name="it\'s; a | b # $HOME (c)"'
+    first = benchmark(*small, odd, "--config-dir", "my conf", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    (directory,) = (tmp_path / "outputs" / "runs").iterdir()
+    command = record(directory)["command"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = os.environ | {"PYTHONPATH": str(PROJECT), "PATH": path}
+    again = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=variables, capture_output=True, text=True
+    )
+    assert (again.returncode, again.stderr) == (
+        0,
+        f"already completed: {directory} (resume=false runs it again)\n",
+    )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -172,6 +174,29 @@ def test_a_damaged_record_is_kept_under_another_name(job, completed):
     assert "kept as record.damaged1.json, the run is repeated" in ended.output
     assert (job.directory / "record.damaged1.json").read_bytes() == damaged
     assert numbers(job.directory) == numbers(completed.directory)
+
+
+def test_a_completed_record_that_was_changed_is_noticed_and_the_run_repeated(job, completed):
+    shutil.copytree(completed.directory, job.directory)
+    path = job.directory / "record.json"
+    path.write_text(re.sub(r'"mse": \d', '"mse": 77', path.read_text(), count=1))
+    ended = job.run()
+    assert (
+        f"{path} is damaged (its seal does not fit): kept as record.damaged1.json" in ended.output
+    )
+    assert numbers(job.directory) == numbers(completed.directory)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:500], lambda content: None])
+def test_scores_that_are_damaged_or_gone_are_scored_again(job, completed, damage):
+    shutil.copytree(completed.directory, job.directory)
+    path = job.directory / "scores.npz"
+    content = damage(path.read_bytes())
+    path.unlink() if content is None else path.write_bytes(content)
+    assert job.run().code == 0
+    found, expected = numbers(job.directory), numbers(completed.directory)
+    assert found["scores"] == expected["scores"]
+    assert found["evaluations"] == expected["evaluations"]
 
 
 def test_resume_false_runs_again_and_keeps_the_old_record_until_the_new_one_is_complete(job):

@@ -2,6 +2,10 @@
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +54,22 @@ def assert_a_sweep_survives(preset: str, directory: Path, *overrides: str, **env
 def test_processes_with_joblib(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="extra: joblib")
     assert_a_sweep_survives("processes", tmp_path)
+
+
+def test_one_stop_saves_every_job_of_parallel_processes(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="extra: joblib")
+    endless = ["algorithm.meta_iterations=100000000", "training.checkpoint_every=0", "seed=0,1,2"]
+    options = ["hydra/launcher=processes", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}"]
+    command = [sys.executable, "-m", "benchmark", "--multirun", *SINE, *endless, *options]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as sweep:
+        while len(records(tmp_path)) < 2 and sweep.poll() is None:
+            time.sleep(0.2)
+        sweep.terminate()
+        _, said = sweep.communicate(timeout=120)
+    assert sweep.returncode == 128 + signal.SIGTERM, said
+    assert "stopping: every run is saved first" in said
+    assert [record["status"] for record in records(tmp_path)] == ["interrupted"] * 2
+    assert len(list(tmp_path.glob("*/checkpoint.npz"))) == 2
 
 
 def test_submitit_on_this_machine(tmp_path):

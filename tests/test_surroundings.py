@@ -110,3 +110,11 @@ def test_the_installed_command_completes_in_bash(typed, offered, tmp_path):
     command = ["bash", "-c", COMPLETE, "bash", typed]
     done = subprocess.run(command, env=path, cwd=PROJECT, capture_output=True, text=True)
     assert offered <= set(done.stdout.split()), done.stdout + done.stderr
+
+
+def test_the_commit_is_that_of_this_source_and_not_of_a_project_around_it(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    inside = tmp_path / "site-packages" / "benchmark" / "running" / "environment.py"
+    inside.parent.mkdir(parents=True)
+    monkeypatch.setattr(environment, "__file__", str(inside))
+    assert environment.commit_of_project() == (None, None)

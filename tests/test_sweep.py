@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
+from benchmark.running import sweep as sweeps
+from benchmark.running.interruption import Interruption
 from benchmark.running.job import run_job
 from benchmark.running.summary import Summary
-from tests.forks import SINE, Forks, numbers
+from tests.forks import SINE, Fault, Forks, numbers
 
 NETWORKS = "model._target_=benchmark.models.MLP,tests.broken.Raises,tests.broken.NotANumber"
 
@@ -119,3 +122,72 @@ def files_touched(below: Path, call) -> list[str]:
     call()
     on = False
     return found
+
+
+def test_a_refused_job_is_recorded_and_counts_for_its_own_command_alone(forks, tmp_path):
+    """The same directory again with the mistake corrected: what failed before is one line."""
+    directory = tmp_path / "sweep"
+    first = forks.run(tmp_path / "1.log", sweep(directory, "evaluation.shots=[10],[0]", "seed=0,1"))
+    assert first.code == 1
+    assert statuses(directory)[-2:] == ["failed", "failed"]
+    assert "failed (ConfigError: evaluation.shots=[0]: must be at least 1 each)" in first.output
+    second = forks.run(tmp_path / "2.log", sweep(directory, "evaluation.shots=[10]", "seed=0,1"))
+    assert second.code == 0, second.output
+    assert "evaluation.shots=[0]" not in second.output
+    assert "other runs in the same directory did not complete either" in second.output
+    refused = forks.run(tmp_path / "3.log", sweep(directory, "evaluation.shots=[0]", "seed=2,3"))
+    assert refused.code == 1  # not one job of this command could start
+    assert not list(directory.glob(".sweep-*"))
+
+
+def test_a_signal_after_the_last_look_still_ends_the_sweep(forks, tmp_path):
+    """It comes while the completed record is written: the run is complete, the next one waits."""
+    late = Fault(phase="recording", nth=4, stop=True)
+    argv = sweep(tmp_path / "sweep", "seed=0,1", "runtime.isolate=false")
+    ended = forks.run(tmp_path / "1.log", argv, late)
+    assert ended.code == 128 + signal.SIGTERM, ended.output
+    assert statuses(tmp_path / "sweep") == ["completed"]
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A sweep that this process has begun, with a run that a test may add jobs to."""
+    before = {number: signal.getsignal(number) for number in sweeps.stopping_signals()}
+    sweeps.begin(tmp_path / "sweep", together=True)
+    yield sweeps.current()
+    sweeps.end()
+    assert {number: signal.getsignal(number) for number in before} == dict.fromkeys(
+        before, signal.SIG_DFL
+    )
+    assert sweeps.current() is None and not list((tmp_path / "sweep").iterdir())
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_of_the_launching_process_is_one_of_its_jobs(begun, number, monkeypatch):
+    interruption = Interruption()
+    os.kill(os.getpid(), number)
+    assert begun.stopped() == number
+    assert interruption.signal is None  # it looks only now and then
+    monkeypatch.setattr(sweeps, "SECONDS_BETWEEN_LOOKS", 0.0)
+    assert interruption.signal == number
+    with pytest.raises(SystemExit) as ended:
+        sweeps.join(3, Path("next"))
+    assert ended.value.code == 128 + number
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_a_process_that_works_for_a_launcher_stops_the_others_and_lives_on(begun, monkeypatch):
+    theirs = {"folder": str(begun.folder), "launcher": 1, "together": True}
+    monkeypatch.setenv(sweeps.VARIABLE, json.dumps(theirs))
+    assert sweeps.join(0, Path("one"))
+    sweeps.leave(signal.SIGTERM)
+    assert begun.stopped() == signal.SIGTERM
+    assert not sweeps.join(1, Path("two"))
+    assert begun.jobs() == {"one": "", "two": ""}
+    monkeypatch.setenv(sweeps.VARIABLE, json.dumps(theirs | {"together": False}))
+    with pytest.raises(SystemExit):  # a job that a cluster has queued ends by itself
+        sweeps.leave(signal.SIGTERM)
+    monkeypatch.setenv(sweeps.VARIABLE, json.dumps(theirs | {"launcher": os.getpid()}))
