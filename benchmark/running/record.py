@@ -73,7 +73,12 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 
 def put_aside_damaged_files(directory: Path, record: dict[str, Any]) -> None:
-    """Rename the files beside a completed record that are not those it was completed with."""
+    """Rename the files beside a completed record that are not those it was completed with.
+
+    Not while it is evaluated further: scores may then be newer than the record.
+    """
+    if any(again["finished"] is None for again in record.get("evaluated_again", [])):
+        return
     for name, expected in record.get("digests", {}).items():
         path = directory / name
         if path.exists() and digest(path.read_bytes()) != expected:
