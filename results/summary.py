@@ -57,12 +57,12 @@ def about_jobs(found: records.Records, jobs: Mapping[str, str]) -> list[str]:
     others = [run for run in not_completed(found) if os.path.realpath(run) not in mine]
     kept = [p for p in found.problems if not p.startswith(tuple(f"{run}/" for run in others))]
     known = {os.path.realpath(run) for run in found.runs["run"]} if len(found.runs) else set()
-    kept += [f"{job}: refused ({why})" for job, why in mine.items() if why and job not in known]
+    bad = {os.path.realpath(run) for run in not_completed(found)}
+    kept += [f"{job}: refused ({why})" for job, why in mine.items() if why and job not in bad]
     kept += [f"{job}: not started" for job, why in mine.items() if not why and job not in known]
     if others:
         kept.append(f"{len(others)} other runs in the same directory did not complete either")
     found.problems[:] = kept
-    bad = {os.path.realpath(run) for run in not_completed(found)}
     return [job for job, why in mine.items() if why or job in bad or job not in known]
 
 

@@ -127,16 +127,17 @@ def files_touched(below: Path, call) -> list[str]:
 def test_a_refused_job_is_recorded_and_counts_for_its_own_command_alone(forks, tmp_path):
     """The same directory again with the mistake corrected: what failed before is one line."""
     directory = tmp_path / "sweep"
-    first = forks.run(tmp_path / "1.log", sweep(directory, "evaluation.shots=[10],[0]", "seed=0,1"))
+    first = forks.run(tmp_path / "1.log", sweep(directory, "algorithm.inner_batch=10,0"))
     assert first.code == 1
-    assert statuses(directory)[-2:] == ["failed", "failed"]
-    assert "failed (ConfigError: evaluation.shots=[0]: must be at least 1 each)" in first.output
-    second = forks.run(tmp_path / "2.log", sweep(directory, "evaluation.shots=[10]", "seed=0,1"))
+    assert statuses(directory) == ["completed", "failed"]
+    assert "failed (ConfigError: algorithm.inner_batch=0: must be at least 1)" in first.output
+    second = forks.run(tmp_path / "2.log", sweep(directory, "algorithm.inner_batch=10"))
     assert second.code == 0, second.output
-    assert "evaluation.shots=[0]" not in second.output
-    assert "other runs in the same directory did not complete either" in second.output
-    refused = forks.run(tmp_path / "3.log", sweep(directory, "evaluation.shots=[0]", "seed=2,3"))
-    assert refused.code == 1  # not one job of this command could start
+    assert "inner_batch=0" not in second.output
+    assert "1 other runs in the same directory did not complete" in second.output
+    refused = forks.run(tmp_path / "3.log", sweep(directory, "evaluation.shots=[0]"))
+    assert refused.code == 1  # not one job of this command could start; its run is complete
+    assert ": refused (evaluation.shots=[0]: must be at least 1 each)" in refused.output
     assert not list(directory.glob(".sweep-*"))
 
 

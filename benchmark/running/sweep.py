@@ -44,7 +44,8 @@ class Sweep:
     def jobs(self) -> dict[str, str]:
         """The directories of this command's jobs, and why they were refused, if they were."""
         found = [json.loads(path.read_text()) for path in self.folder.glob("job*")]
-        return {job["directory"]: job["refused"] for job in found}
+        last = sorted(found, key=lambda job: job["refused"])  # several may share a directory
+        return {job["directory"]: job["refused"] for job in last}
 
     def stop(self, number: int) -> None:
         """Tell all jobs to save themselves and end, and those to come not to start."""
