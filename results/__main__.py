@@ -123,6 +123,9 @@ def add_output_options(parser: Parser) -> None:
         "cell (default: text)",
     )
     parser.add_argument(
+        "--wide", action="store_true", help="whole lines, where the terminal is narrower"
+    )
+    parser.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
@@ -188,7 +191,7 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
         status = emit_findings(options, found)
     elif made:
         shown = made if options.published else [table.without_comparison() for table in made]
-        emit(options, tables.render(shown, options.format))
+        emit(options, tables.render(shown, style_of(options)))
     if options.figures:
         draw(found, options.figures)
     if options.report:
@@ -217,7 +220,7 @@ def compared(options: argparse.Namespace, found: records.Records) -> str | bytes
     say(problems)
     if table.empty:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
-    return tables.render_paired(table, options.compare, options.format)
+    return tables.render_paired(table, options.compare, style_of(options))
 
 
 def emit_findings(options: argparse.Namespace, found: records.Records) -> int:
@@ -228,6 +231,12 @@ def emit_findings(options: argparse.Namespace, found: records.Records) -> int:
         return 1
     emit(options, findings.render(outcomes, options.format))
     return 0
+
+
+def style_of(options: argparse.Namespace) -> str:
+    """The format asked for; on a terminal, text as wide as that is."""
+    fits = options.format == "text" and options.output is None and not options.wide
+    return formats.SCREEN if fits and sys.stdout.isatty() else str(options.format)
 
 
 def emit(options: argparse.Namespace, content: str | bytes) -> None:

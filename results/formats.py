@@ -3,14 +3,22 @@
 import html
 import io
 import re
+import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 import pandas as pd
 
 STYLES = ("text", "csv", "markdown", "latex", "parquet")
+SCREEN = "screen"
+"""Text for a terminal, which may be narrow; beside STYLES."""
+KEYS = "keys"
+"""In the `attrs` of rows: how many columns, the first ones, say what a row is."""
+MIN_PADDING = 2  # tabulate's, behind a heading
+NARROW = 12  # characters of a heading that are not wrapped for want of room
+
 NUMBERS = ("csv", "parquet")
 """Styles whose rows are numbers, a line a cell, and that have no header and no caption."""
 
@@ -32,7 +40,7 @@ def write(
     style: str,
     wrap: Mapping[str, int] | None = None,
 ) -> str | bytes:
-    """A table in one of STYLES; Parquet is bytes, the others end with a line break.
+    """A table in one of STYLES or SCREEN; Parquet is bytes, the others end with a line break.
 
     Args:
         header, caption: lines above and below; in LaTeX both are the caption.
@@ -45,7 +53,7 @@ def write(
         buffer = io.BytesIO()
         rows.to_parquet(buffer, index=False)
         return buffer.getvalue()
-    writer = {"text": text, "markdown": markdown, "latex": latex}[style]
+    writer = {"text": text, "screen": screen, "markdown": markdown, "latex": latex}[style]
     return f"{writer(header, rows.map(str), caption, wrap or {})}\n"
 
 
@@ -62,6 +70,55 @@ def text(
         rows = pd.concat([rows, rules]).sort_index(kind="stable")
     parts = ["\n".join(header), grid(rows, "simple"), "\n".join(caption)]
     return "\n\n".join(filter(None, parts))
+
+
+def screen(
+    header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
+) -> str:
+    """As `text`, no wider than the terminal: headings are wrapped, then columns stand in parts."""
+    width = shutil.get_terminal_size().columns
+    if wrap:  # prose, whose columns have their widths
+        return text(header, rows, caption, wrap)
+    above, below = ("\n".join(textwrap.fill(s, width) for s in part) for part in (header, caption))
+    parts = [grid(part, "simple") for part in in_parts(narrow(rows, width), width)]
+    return "\n\n".join(filter(None, [above, *parts, below]))
+
+
+def narrow(rows: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Rows as they are where `width` holds them; else headings and names of rows in lines."""
+    if sum(sizes_of(rows)) - 2 <= width:
+        return rows
+    keyed = rows.columns[: rows.attrs.get(KEYS, 1)]
+    lower = rows.assign(**{str(key): rows[key].map(fill) for key in keyed})
+    names = [fill(str(n), max(NARROW, *lower.iloc[:, i].str.len())) for i, n in enumerate(lower)]
+    return lower.set_axis(names, axis="columns")
+
+
+def fill(cell: str, width: int = 18) -> str:
+    """Text in lines of `width`, no word broken."""
+    return textwrap.fill(cell, width, break_long_words=False, break_on_hyphens=False)
+
+
+def sizes_of(rows: pd.DataFrame) -> list[int]:
+    """The characters that each column takes on a line, with the gap behind it."""
+    longest = lambda cells: max(len(line) for cell in cells for line in cell.split("\n"))  # noqa: E731
+    return [
+        2 + max(longest([str(name)]) + MIN_PADDING, longest(rows.iloc[:, place]))
+        for place, name in enumerate(rows)
+    ]
+
+
+def in_parts(rows: pd.DataFrame, width: int) -> Iterator[pd.DataFrame]:
+    """The columns in as few tables as fit `width`, each with those that name its rows (KEYS)."""
+    sizes = sizes_of(rows)
+    keys = list(range(rows.attrs.get(KEYS, 1)))
+    part: list[int] = []
+    for place in range(len(keys), len(sizes)):
+        if part and sum(sizes[i] for i in (*keys, *part, place)) - 2 > width:
+            yield rows.iloc[:, keys + part]
+            part = []
+        part.append(place)
+    yield rows.iloc[:, keys + part]
 
 
 def markdown(

@@ -5,6 +5,7 @@ A cell is one configuration under one protocol; only seeds are averaged. Whateve
 becomes a row key, so that no two different things ever share a number.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -284,7 +285,9 @@ def layout(table: Table) -> pd.DataFrame:
         pd.MultiIndex.from_frame(rows) if len(table.rows) > 1 else pd.Index(rows.iloc[:, 0])
     )
     wide = wide[order].fillna("-").reset_index()
-    return wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
+    named = wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
+    named.attrs[formats.KEYS] = len(table.rows)
+    return named
 
 
 def as_printed(key: str, values: pd.Series) -> list[str]:
@@ -434,7 +437,8 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
 
 def summary_text(found: records.Records, tables: Sequence[Table]) -> str:
     """Tables, then what is missing from them and what to know about them."""
-    parts = [str(render(tables, "text")).rstrip("\n")] if tables else ["No completed evaluation."]
+    style = formats.SCREEN if sys.stdout.isatty() else "text"
+    parts = [str(render(tables, style)).rstrip("\n")] if tables else ["No completed evaluation."]
     if found.problems:
         parts.append(listing("Not (or not fully) in the table:", found.problems))
     if found.notes:
