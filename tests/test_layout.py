@@ -82,7 +82,6 @@ def test_starts_without_tensorflow(module):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-@pytest.mark.xfail(reason="two in benchmark.studies.speed, two in results.__main__", strict=False)
 def test_functions_fit_a_screen(package):
     """Docstrings apart; a longer one says why in a comment of its own that begins as BECAUSE."""
     long = []
