@@ -96,7 +96,12 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
     ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
     numbers = published_numbers()
     papers: Any = numbers[numbers["comparable"].eq(True)].to_dict("records")
-    pairs = [beside(line, p) for p in papers for line in counterparts(ours, p)]
+    pairs = [
+        beside(line, paper, settings)
+        for paper in papers
+        for settings in [published_settings(paper)]
+        for line in counterparts(ours, paper, settings)
+    ]
     told = [key for key in ("steps", "algorithm.meta_iterations") if key in ours]
     columns = list(dict.fromkeys([*keys, *identity, *told, *MEASURES]))
     both = pd.DataFrame(pairs).reindex(columns=columns)
@@ -108,9 +113,10 @@ def is_setting(key: str) -> bool:
     return key.startswith(GROUPS) or key in ("steps", "queries")
 
 
-def counterparts(ours: pd.DataFrame, paper: dict[str, Any]) -> Any:
+def counterparts(
+    ours: pd.DataFrame, paper: dict[str, Any], settings: Mapping[str, list[str]]
+) -> Any:
     """Our cells that measure what a published number does."""
-    settings = published_settings(paper)
     where = {key: paper[key] for key in ("method", "ways", "shots", "transductive")}
     where |= {key: settings[key][0] for key in IDENTITY if key in settings}
     where["task.name"] = paper["task"]
@@ -121,7 +127,9 @@ def counterparts(ours: pd.DataFrame, paper: dict[str, Any]) -> Any:
     return rows_where(ours, where).to_dict("records")
 
 
-def beside(line: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
+def beside(
+    line: dict[str, Any], paper: dict[str, Any], settings: Mapping[str, list[str]]
+) -> dict[str, Any]:
     """One of our cells with the published number beside it, in percent."""
     mean, ci95, wider = (100 * line[key] for key in ("mean", "ci95", "ci95_new_classes"))
     theirs = 0.0 if pd.isna(paper["half_width"]) else float(paper["half_width"])
@@ -138,7 +146,7 @@ def beside(line: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
         "difference": difference,
         "joint_ci95": joint,
         "verdict": statistics.verdict(difference, joint),
-        "settings": "; ".join(departures(line, published_settings(paper))) or "the paper's",
+        "settings": "; ".join(departures(line, settings)) or "the paper's",
         "source": paper["source"],
     }
 

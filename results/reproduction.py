@@ -54,11 +54,12 @@ stands in the last table."""
 RULES = f"""\
 A number counts only with the paper's own budget and settings. *Reproduced* (*not reproduced*): the
 95 % interval of several trainings decides it: a cell lies within (outside) the joint interval of
-both numbers, a curve within (outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the
-points that the text names, the differences that a statement claims above (below) their bound.
-*Undecided*: the interval lies across. One training never says more than *held in this run* or *not
-held in this run*, which counts as undecided: another seed gives another number. *Not run yet*:
-there is no record with the paper's budget and settings."""
+both numbers (of ours the one in brackets, which covers other characters too), a curve within
+(outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the points that the text names, the
+differences that a statement claims above (below) their bound. *Undecided*: the interval lies
+across. One training never says more than *held in this run* or *not held in this run*, which counts
+as undecided: another seed gives another number. *Not run yet*: there is no record with the paper's
+budget and settings."""
 
 
 def counts(lines: Sequence[Line]) -> str:
