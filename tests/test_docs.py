@@ -196,12 +196,19 @@ def test_the_example_of_own_images_runs_as_shown(folder):
     assert len(re.findall(r"was taken for .* with probability 0\.\d\d", done.stdout)) == 5
 
 
+def test_the_lines_of_python_run_as_shown(folder):
+    done = python("from_python.py", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "(10, 28, 28, 1)" in done.stdout and "| Reptile" in done.stdout
+    assert record(folder / "outputs" / "mine")["evaluations"][0]["shots"] == 2
+
+
 def test_the_notebook_runs_from_top_to_bottom(tmp_path):
     stored = nbformat.read(NOTEBOOK, as_version=4)
-    assert "Reptile  " in printed(stored), "its results are not kept: run `make notebook`"
+    assert "Reptile  " in printed(stored), "what it prints is not kept: run `make notebook`"
     shown = printed(notebook := executed(tmp_path))
     assert re.search(r"^Reptile +\d\d\.\d\d ± \d", shown, re.MULTILINE)
-    assert "error: algorithm.meta_iterations=-1: must be" in shown
+    assert "algorithm.meta_iterations=-1: must be" in shown
     assert len(re.findall(r"was taken for .* with probability 0\.\d\d", shown)) == 5
     assert "image/png" in notebook.cells[-2].outputs[-1].data
 
