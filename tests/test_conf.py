@@ -49,6 +49,19 @@ NEEDS = {f"tracking/{name}": name for name in ("tensorboard", "mlflow", "wandb")
 
 
 @pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """What experiments on one's own images need: their folder and a cache."""
+    root = tmp_path_factory.mktemp("images")
+    for split, classes in (("train", "abcdef"), ("test", "ghijk")):
+        write_folder(root / split, {f"{split}_{name}": 16 for name in classes})
+    return [
+        f"task.directory={root}",
+        f"task.cache_dir={root / 'cache'}",
+        "task.size=28",
+    ]  # not 84: seconds
+
+
+@pytest.fixture(scope="module")
 def forks():
     with Forks() as server:
         yield server
@@ -73,22 +86,24 @@ def test_every_choice_runs(choice, forks, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_runs(name, forks, tmp_path):
+def test_every_experiment_runs(name, images, forks, tmp_path):
     if "TFDS_DATA_DIR" not in os.environ:
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     small = [*TINY, "evaluation.baselines=[scratch]", f"hydra.run.dir={tmp_path / 'run'}"]
-    done = forks.run(tmp_path / "log", [f"+experiment={name}", *small])
+    own = images if name.startswith("mini_imagenet") else []
+    done = forks.run(tmp_path / "log", [f"+experiment={name}", *small, *own])
     assert done.code == 0, done.output
     assert record(tmp_path / "run")["status"] == "completed"
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_job_of_an_experiment_is_valid(name):
+def test_every_job_of_an_experiment_is_valid(name, images):
     """All jobs of its sweep (one seed) at the paper's budget, the first at the others; no run."""
     loaded = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
     budgets = [[f"budget={budget}"] for budget in BUDGETS[::-1]] if "budget" in loaded else [[]]
     for number, budget in enumerate(budgets):
-        base = [f"+experiment={name}", *budget]
+        own = images if name.startswith("mini_imagenet") else []
+        base = [f"+experiment={name}", *budget, *own]
         params = compose(*base, with_hydra=True).hydra.sweeper.get("params") or {}
         varied = [split_sweep(f"{key}={params[key]}") for key in params if key != "seed"]
         jobs = itertools.product(*varied)

@@ -229,3 +229,19 @@ def test_a_model_with_moving_averages_is_refused():
 def test_impossible_networks_are_refused(model, message):
     with pytest.raises(ConfigError, match=message):
         model.check()
+
+
+def test_the_mini_imagenet_network_is_the_papers():
+    """Four blocks of 32 filters halve 84 pixels to 6, rounding up; no bias before a norm."""
+    model = settings("model=conv_pool").model.build((84, 84, 3), 5)
+    shapes = [tuple(v.shape) for v in model.trainable_variables]
+    first, other = [(3, 3, 3, 32), (32,), (32,)], [(3, 3, 32, 32), (32,), (32,)]
+    assert shapes == [*first, *other, *other, *other, (6 * 6 * 32, 5), (5,)]
+    pooled = [layer.output.shape[1] for layer in model.layers if "pooling" in layer.name]
+    assert pooled == [42, 21, 11, 6]
+
+
+@pytest.mark.parametrize("key", ["layers", "filters"])
+def test_the_mini_imagenet_network_has_at_least_one_of_each(key):
+    with pytest.raises(ConfigError, match=f"model.{key}=0: must be at least 1"):
+        settings("model=conv_pool", f"model.{key}=0")

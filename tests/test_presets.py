@@ -154,6 +154,32 @@ PAPER = {
         "evaluation.steps": [0, 8, 16, 24, 32],
     },
 }
+TABLE_4 = {  # appendix A, table 4; the network as the authors' code has it
+    "task.size": 84,
+    "task.channels": 3,
+    "task.ways": 5,
+    "task.train_shots": 15,
+    "task.rotations": False,
+    "model.name": "conv_pool",
+    "model.layers": 4,
+    "model.filters": 32,
+    "algorithm.name": "reptile",
+    "algorithm.inner_optimizer": "adam",
+    "algorithm.inner_learning_rate": 0.001,
+    "algorithm.inner_batch": 10,
+    "algorithm.inner_steps": 8,
+    "algorithm.meta_batch": 5,
+    "algorithm.meta_iterations": 100_000,
+    "algorithm.outer_step": 1.0,
+    "algorithm.outer_step_final": 0.0,
+    "evaluation.steps": [50],
+    "evaluation.transductive": [False, True],
+    "evaluation.episodes": 10000,
+}
+PAPER |= {
+    "mini_imagenet_1shot": TABLE_4 | {"evaluation.shots": [1], "evaluation.batch": 5},
+    "mini_imagenet_5shot": TABLE_4 | {"evaluation.shots": [5], "evaluation.batch": 15},
+}
 COMBINATIONS = {  # section 6.2, figure 3: non-overlapping batches of 25
     "g1": [1],
     "g2": [0, 1],
