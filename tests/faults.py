@@ -7,6 +7,7 @@ printed at the end and, where nothing failed, written to results/published/fault
 suite has a short version, tests/test_faults.py.
 """
 
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from results import records
 from tests.forks import GLYPHS, ROOT, SINE, Ended, Fault, Forks, numbers, phases, random_fault
 from tests.test_checkpoint import DAMAGES
 
@@ -176,6 +178,54 @@ def test_a_damaged_record(scene, damage):
     assert f"{path} is damaged" in said
     assert (directory / "record.damaged1.json").read_bytes() == damaged
     COUNTS[f"record damaged: {damage}"] += 1
+
+
+@pytest.mark.parametrize("name", ["scores.npz", "initialisation.npz", "learning_curve.csv"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_beside_a_completed_record(scene, name, damage):
+    directory = scene.fresh()
+    scene.run("sine", directory)
+    path = directory / name
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert f"{path} is damaged: kept as " in scene.assert_completes_as_expected("sine", directory)
+    COUNTS[f"file beside a completed record damaged: {damage}"] += 1
+
+
+def test_no_bit_of_a_completed_record_can_flip_unnoticed(scene):
+    directory, rng = scene.fresh(), random.Random(0)
+    scene.run("sine", directory)
+    path = directory / "record.json"
+    whole = path.read_bytes()
+    for _ in range(500):
+        place, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)
+        flipped = whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :]
+        path.write_bytes(flipped)
+        assert records.read_records([directory]).problems, (place, bit)
+        COUNTS["bit of a completed record flipped, and noticed"] += 1
+
+
+@pytest.mark.parametrize("launcher", ["basic", "processes", "slurm_local"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_stop_ends_a_sweep_with_all_jobs_saved(scene, launcher, number):
+    """Whichever launcher runs it; the sweep then goes on from what was saved."""
+    if launcher != "basic":
+        plugin = {"processes": "joblib", "slurm_local": "submitit"}[launcher]
+        pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
+    directory = scene.fresh()
+    scene.started += 1
+    endless = ["algorithm.meta_iterations=100000000", "training.checkpoint_every=0", "seed=0,1"]
+    where = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={directory}"]
+    command = [sys.executable, "-m", "benchmark", "--multirun", *SINE, *endless, *where]
+    jobs = 1 if launcher == "basic" else 2
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as sweep:
+        while len(list(directory.glob("*/record.json"))) < jobs and sweep.poll() is None:
+            time.sleep(0.2)
+        sweep.send_signal(number)
+        assert sweep.wait(timeout=300) == 128 + number
+    left = [json.loads(path.read_text()) for path in directory.glob("*/record.json")]
+    assert [record["status"] for record in left] == ["interrupted"] * jobs
+    assert len(list(directory.glob("*/checkpoint.npz"))) == jobs
+    COUNTS[f"{signal.Signals(number).name} of a sweep, hydra/launcher={launcher}"] += 1
 
 
 @pytest.mark.parametrize("size", [6000, 10_000, 20_000])

@@ -157,12 +157,8 @@ def begun(tmp_path, monkeypatch):
     sweeps.begin(tmp_path / "sweep", together=True)
     yield sweeps.current()
     sweeps.end()
-    assert {number: signal.getsignal(number) for number in before} == dict.fromkeys(
-        before, signal.SIG_DFL
-    )
+    assert {number: signal.getsignal(number) for number in before} == before
     assert sweeps.current() is None and not list((tmp_path / "sweep").iterdir())
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

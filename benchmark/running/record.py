@@ -83,6 +83,8 @@ def put_aside_damaged_files(directory: Path, record: dict[str, Any]) -> None:
         path = directory / name
         if path.exists() and digest(path.read_bytes()) != expected:
             log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
+            if name == CURVE:
+                write_curve(directory, record["learning_curve"])
 
 
 def is_completed(record: dict[str, Any] | None) -> bool:

@@ -15,10 +15,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 VARIABLE = "REPTILE_BENCHMARK_SWEEP"
 STOP = "stop"  # the file that holds the signal by which the sweep was stopped
 SECONDS_BETWEEN_LOOKS = 0.5
+BEFORE: dict[int, Any] = {}  # signal handlers of the launching process, to be put back
 BUSY = threading.Lock()  # held while a job runs
 WATCHED: list["Sweep"] = []  # the sweep with whose launcher this process ends
 
@@ -82,7 +84,7 @@ def begin(directory: Path, together: bool) -> None:
     os.environ[VARIABLE] = json.dumps(known)
     if together and threading.current_thread() is threading.main_thread():
         for number in stopping_signals():
-            signal.signal(number, pass_on)
+            BEFORE[number] = signal.signal(number, pass_on)
 
 
 def end() -> None:
@@ -91,9 +93,8 @@ def end() -> None:
     if sweep is None or sweep.launcher != os.getpid():
         return
     del os.environ[VARIABLE]
-    for number in stopping_signals():
-        if signal.getsignal(number) is pass_on:
-            signal.signal(number, signal.SIG_DFL)
+    while BEFORE:
+        signal.signal(*BEFORE.popitem())
     shutil.rmtree(sweep.folder, ignore_errors=True)
 
 
