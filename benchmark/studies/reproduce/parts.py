@@ -5,6 +5,7 @@ experiment's own sweep, once for each seed.
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.command.compose import compose
-from benchmark.command.identity import run_name
+from benchmark.command.identity import HASH, fingerprint
 from benchmark.config import load
 
 THEORY = "theory"  # the study that trains nothing and has no seeds
@@ -115,9 +116,10 @@ def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> li
 def one_run(
     part: Part, seed: int, words: Sequence[str], plain: dict[str, Any], directory: Path
 ) -> Run:
-    """A run with its directory, named like those of the command line."""
+    """A run in a directory that says what it is; equal only for the same training."""
     overrides = (f"+experiment={part.experiment}", *words, f"seed={seed}")
-    name = run_name(_root_=OmegaConf.create(plain))
+    said = [part.experiment, plain["algorithm"]["name"], f"seed{seed}", fingerprint(plain)[:HASH]]
+    name = re.sub(r"[^\w.+-]", "_", "-".join(said))
     return Run(part, seed, overrides, directory / name, plain)
 
 
