@@ -190,8 +190,7 @@ function status(known) {
   if (done.some((step) => step !== last)) {
     return say("learning", { step: Math.min(...done.map((step) => step ?? 0)), last });
   }
-  const seconds = Number(page.points.learned[last].seconds.toFixed(1));
-  return say(page.questions.length ? "learnt" : "noQuery", { last, seconds });
+  return say(page.questions.length ? "learnt" : "noQuery", { last });
 }
 
 // --- Doing ---

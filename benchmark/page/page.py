@@ -14,7 +14,7 @@ from tasks.files import write_atomic
 
 HERE = Path(__file__).parent
 WORKER = ("network.js", "worker.js")  # runs beside the page, so that it never blocks
-SCRIPTS = ("drawing.js", "sheet.js", "results.js", "page.js")
+SCRIPTS = ("drawing.js", "sheet.js", "answers.js", "page.js")
 
 
 def write_page(run: str, output: Path | None) -> Path:

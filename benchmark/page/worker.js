@@ -1,7 +1,7 @@
 "use strict";
 // One initialisation, in a thread of its own: learns a support set and answers for queries as it
 // goes. Messages in: begin {layers, inner, start}, learn {images, labels, classes, order, steps},
-// ask {asked, queries}. Messages out: {problem, asked, step, loss, seconds, answers [query][class]}.
+// ask {asked, queries}. Messages out: {problem, asked, step, loss, answers [query][class]}.
 
 let net, inner, start;
 let support = null;
@@ -20,13 +20,11 @@ async function learn(message) {
   support = message;
   trail = [];
   const { problem, images, labels, order, steps } = message;
-  const began = performance.now();
   let learner = start;
   for (let now = 0; ; now++) {
     if (steps.includes(now)) {
-      const seconds = (performance.now() - began) / 1000;
-      const point = { step: now, loss: loss(net, learner.params, images, labels), seconds };
-      trail.push({ ...point, params: learner.params });
+      const params = learner.params;
+      trail.push({ step: now, loss: loss(net, params, images, labels), params });
       tell(trail[trail.length - 1]);
     }
     if (now === steps[steps.length - 1]) return;
