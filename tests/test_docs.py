@@ -16,6 +16,7 @@ from scripts.docs import FIGURE, PAGES, draw_figures, regenerated
 from scripts.notebook import NOTEBOOK, executed
 from scripts.studies import EXPERIMENTS, jobs, sweep_of, title
 from tests.command import PROJECT, TINY, benchmark, python, record
+from tests.photographs import write_folder
 
 LONGEST = 200
 NAMES = [str(page.relative_to(PROJECT)) for page in PAGES]
@@ -119,10 +120,17 @@ def test_make_targets_exist(name):
 # --- commands -------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """What DIR stands for: classes enough for five ways in training and in the test."""
+    return write_folder(tmp_path_factory.mktemp("DIR"), dict.fromkeys("abcdefghijklmno", 11))
+
+
 @pytest.mark.parametrize(("page", "words"), [c for c in BENCHMARK if "--config-dir" not in c[1]])
-def test_a_command_composes(page, words):
+def test_a_command_composes(page, words, photographs):
     """Every run that it names has settings that are accepted; its launcher has a preset."""
     overrides = [word for word in words if not word.startswith(("--", "hydra"))]
+    overrides = [word.replace("directory=DIR", f"directory={photographs}") for word in overrides]
     if "--multirun" in words:
         overrides += swept_by(overrides)
     for job in jobs(overrides):
