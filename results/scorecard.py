@@ -25,6 +25,7 @@ Kind = Literal["cell", "curve", "statement"]
 WORDS = ("reproduced", "undecided", "not reproduced", "not run yet")
 """What can come out for a line."""
 
+MINI_IMAGENET = "mini_imagenet"
 SINE_STEPS = 32
 SINE_META_ITERATIONS = 30_000
 APART = 0.01
@@ -78,24 +79,37 @@ class Line:
 
 
 def cells(found: records.Records) -> list[Line]:
-    """The Omniglot table, cell by cell."""
+    """Both tables, cell by cell."""
     frame, keys = found.completed, ["method", *DEFAULT_COLUMNS]
     ours = compare_with_published(frame, [*keys, *row_keys(frame, keys)])
     numbers = published_numbers()
     theirs = numbers[numbers["comparable"].eq(True)]
-    return [cell(line, ours, found) for line in theirs.to_dict("records")]
+    return [
+        *(cell(line, ours, found) for line in theirs.to_dict("records")),
+        *map(without_images, numbers[numbers["task"].eq(MINI_IMAGENET)].to_dict("records")),
+    ]
 
 
-def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> Line:
-    """One published number."""
+def without_images(paper: dict[Any, Any]) -> Line:
+    """A published number of Mini-ImageNet."""
+    return replace(published(paper), budget="needs the images of Mini-ImageNet")
+
+
+def published(paper: dict[Any, Any]) -> Line:
+    """The line of a published number, with nothing of ours yet."""
     kind = f"{paper['ways']}-way {paper['shots']}-shot"
     also = " + transduction" if paper["transductive"] else ""
-    line = Line(
+    return Line(
         "cell",
         place_of(paper["source"]),
         f"{method_name(paper['method'])}{also}, {kind}",
         plus_minus(paper["accuracy"], paper["half_width"]),
     )
+
+
+def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> Line:
+    """One published number of Omniglot."""
+    line = published(paper)
     for key in ("method", *DEFAULT_COLUMNS) if len(ours) else ():
         ours = ours[ours[key].eq(paper[key]).fillna(False)]
     full = ours[ours["settings"].eq("the paper's")] if len(ours) else ours

@@ -159,6 +159,15 @@ def test_one_training_decides_nothing():
     assert Line("cell", "table 2", "x", holds="not held", seeds=2).verdict == "not reproduced"
 
 
+def test_both_tables_are_listed_and_the_one_without_images_says_so(tmp_path):
+    lines = cells(records.read_records([tmp_path]))
+    places = [line.place for line in lines]
+    assert (places.count("table 2"), places.count("table 1"), len(lines)) == (16, 8, 24)
+    assert {line.budget for line in lines if line.place == "table 1"} == {
+        "needs the images of Mini-ImageNet"
+    }
+
+
 def test_a_page_of_no_records_lists_everything_as_not_run_yet(tmp_path):
     lines = score(records.read_records([tmp_path]), tmp_path / "none.csv")
     assert {line.word for line in lines} == {"not run yet"}
