@@ -1,4 +1,4 @@
-"""Published initialisations: found by name, whole, and what was recorded of them comes out again."""
+"""Published initialisations: found by name, whole, and what was recorded comes out again."""
 
 import os
 
