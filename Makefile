@@ -1,6 +1,6 @@
 # Two commands do it all: `make sweep` runs the main job, `make test` the tests. Both install first.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep demo test lint docs notebook reproduce clean
+.PHONY: help install sweep demo test lint docs notebook reproduce sanitize faults clean
 
 PYTHON ?= python3
 TASK   ?= glyphs
@@ -52,6 +52,17 @@ notebook: install  ## run docs/first_steps.ipynb and keep what it prints
 
 reproduce: install  ## spend HOURS=8 on what is missing of the paper, then write docs/reproduction.md
 	@$(RUN) -m benchmark.studies.reproduce --hours '$(HOURS)' --seeds '$(SEEDS)' $(if $(PLAN),--plan) $(if $(INTO),--into '$(INTO)')
+
+SANITIZED := build/sanitized
+CHECKS    := -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize: install  ## run the native library's tests under the address and undefined-behaviour sanitizers
+	@rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	@cp -R benchmark tasks results conf tests setup.py pyproject.toml README.md LICENSE $(SANITIZED)
+	@cd $(SANITIZED) && rm -f benchmark/native/*.so && \
+	  OPTIMIZE=-O1 CXX=g++ CXXFLAGS='$(CHECKS)' LDFLAGS='$(CHECKS)' $(abspath $(RUN)) setup.py --quiet build_ext --inplace && \
+	  grep -q asan benchmark/native/*.so && \
+	  ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	  $(abspath $(RUN)) -m pytest -q tests/test_native.py
 
 faults: install  ## kill runs at random moments and damage their files: every number must come out the same
 	@$(RUN) -m pytest -q -s tests/faults.py

@@ -3,12 +3,13 @@
 Without a C++ compiler that knows GCC's vectors nothing is built, and TensorFlow computes instead.
 """
 
+import os
 import platform
 
 from setuptools import Extension, setup
 
 FLAGS = [
-    "-O3",
+    os.environ.get("OPTIMIZE", "-O3"),
     "-g0",
     "-std=gnu++17",
     "-fno-math-errno",

@@ -33,6 +33,7 @@ def test_each_loop_runs():
     assert speed.sgemm_rate(size=64, repeats=2)() > 0
     assert speed.products_time(chosen, 2)() > 0
     assert speed.engine(chosen, 2)() > 0
+    assert speed.engines("what", ("algorithm.inner_steps=2", "algorithm.meta_batch=1"), 2, 1.0)
     assert speed.evaluation(settings("evaluation.shots=[1]", "evaluation.steps=[2]"), 2)() > 0
     for graph_a_step in (False, True):
         assert speed.tutorial_loop(chosen, graph_a_step, 1)() > 0

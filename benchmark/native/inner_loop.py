@@ -25,6 +25,7 @@ class NativeInnerLoop(InnerLoop):
         ways, filters = network.shapes[-1][0], network.shapes[0][-1]
         self.shape = Shape(*network.model.input_shape[1:], kernels, filters, ways)
         mean = self.loss_reduction == "mean"
+        self.build = library.needed()
         self.rule = Rule(self.optimizer == "adam", mean, self.learning_rate)
 
     def adapt(self, learner: Learner, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> Learner:
@@ -50,14 +51,13 @@ class NativeInnerLoop(InnerLoop):
         y: np.ndarray,
         order: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`library.adapt` by the build for this processor."""
-        build, steps = library.needed(), int(count)
-        return library.adapt(build, self.shape, self.rule, params, moment, steps, x, y, order)
+        """`library.adapt`, as the graph calls it."""
+        before = params, moment, int(count)
+        return library.adapt(self.build, self.shape, self.rule, *before, x, y, order)
 
     def predict(self, params: tf.Tensor, episode: Episode, transductive: bool) -> tf.Tensor:
         def arrays(params: np.ndarray, support: np.ndarray, query: np.ndarray) -> np.ndarray:
-            build = library.needed()
-            return library.predict(build, self.shape, params, support, query, transductive)
+            return library.predict(self.build, self.shape, params, support, query, transductive)
 
         logits = tf.numpy_function(
             arrays, [params, episode.support_x, episode.query_x], tf.float32, stateful=False

@@ -1,7 +1,7 @@
 """`python -m benchmark.studies.kernels [OVERRIDES]`: where a meta-iteration's time goes.
 
-Runs the real training loop under TensorFlow's profiler, on one core so that times add up, and
-prints the microseconds of each operation for one inner step. Overrides are those of the
+Runs the real training loop by TensorFlow's operations under its profiler, on one core so that times
+add up, and prints the microseconds of each operation for one inner step. Overrides are those of the
 benchmark: `task.ways=20`, `model=mlp`.
 """
 
@@ -25,7 +25,7 @@ LOOPS = {"while", "body", "map"}  # of the meta-iterations, of the tasks, of the
 
 def profile(overrides: list[str]) -> pd.DataFrame:
     """Columns operation, kernel, calls and microseconds an inner step, the longest first."""
-    chosen = settings(*overrides, "runtime.cores=1")
+    chosen = settings(*overrides, "runtime.cores=1", "runtime.engine=tensorflow")
     start_tensorflow(chosen.runtime)
     import tensorflow as tf
 

@@ -24,6 +24,7 @@ import pandas as pd
 
 from benchmark.command.compose import settings
 from benchmark.config import Settings
+from benchmark.native.library import WIDTHS, builds
 from benchmark.running.environment import environment
 from benchmark.running.startup import start_tensorflow, usable_cores
 from results.schema import RECORD
@@ -150,15 +151,22 @@ def in_streams(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def engine(chosen: Settings, iterations: int) -> Callable[[], float]:
-    """Milliseconds a meta-iteration of the real training loop."""
+def engine(chosen: Settings, iterations: int, width: int | None = None) -> Callable[[], float]:
+    """Milliseconds a meta-iteration of the real training loop.
+
+    width: floats in a vector of the native library, in place of the processor's widest.
+    """
+    from benchmark.native.inner_loop import NativeInnerLoop
     from benchmark.network import build_network
     from benchmark.progress import Progress
     from benchmark.training import Trainer
 
     task = chosen.task
     network = build_network(chosen.model, task, chosen.seed)
-    trainer = Trainer(chosen, chosen.algorithm.inner_loop(network, task.metric), task.load())
+    inner = chosen.algorithm.inner_loop(network, task.metric, chosen.runtime.engine)
+    if width is not None and isinstance(inner, NativeInnerLoop):
+        inner.build = builds()[width]
+    trainer = Trainer(chosen, inner, task.load())
 
     def once() -> float:
         progress = Progress.fresh(network.initial, trainer.initial_outer_state)
@@ -176,7 +184,7 @@ def evaluation(chosen: Settings, episodes: int) -> Callable[[], float]:
 
     task = chosen.task
     network = build_network(chosen.model, task, chosen.seed)
-    inner = chosen.algorithm.inner_loop(network, task.metric)
+    inner = chosen.algorithm.inner_loop(network, task.metric, chosen.runtime.engine)
     evaluator = Evaluator(inner, task.load(), task, chosen.evaluation, False, chosen.seed)
     learner = as_learner(Progress.fresh(network.initial).learner)
     protocol = next(evaluator.protocols())
@@ -350,8 +358,25 @@ def measure() -> list[Measurement]:
         shaped,
         replace(reptile, note=f"{ratios} the products"),
     ]
+    rows += engines("conv, 5-way", (), 20, reptile.value)
     rows += [*rivals(base, reptile.value), *others(sgemm.value)]
     return [*rows, *growth(), *processes()]
+
+
+def engines(
+    what: str, overrides: tuple[str, ...], iterations: int, ours: float
+) -> list[Measurement]:
+    """The same by TensorFlow, and by narrower vectors; ours: milliseconds of the engine."""
+    chosen = settings(*overrides)
+    ways: dict[str, tuple[Settings, int | None]]
+    ways = {"TensorFlow": (settings(*overrides, "runtime.engine=tensorflow"), None)}
+    if chosen.runtime.engine == "native":
+        ways |= {f"native, {WIDTHS[w]}": (chosen, w) for w in list(builds())[1:]}
+    rows = []
+    for name, (of, width) in ways.items():
+        found = timed(f"{what}: {name}", "ms/meta-iteration", engine(of, iterations, width))
+        rows.append(replace(found, note=f"{found.value / ours:.2f} x the engine"))
+    return rows
 
 
 def rivals(base: Settings, ours: float) -> list[Measurement]:
@@ -378,6 +403,7 @@ def others(gigaflops_a_second: float) -> list[Measurement]:
     scored = "1-shot, both transductions"
     return [
         replace(found, note=f"{found.value / limit:.2f} x the arithmetic"),
+        *engines("conv, 20-way", TWENTY_WAY, 4, found.value),
         timed("engine: mlp, 5-way", "ms/meta-iteration", engine(mlp, 200)),
         timed("engine: sine waves", "ms/meta-iteration", engine(sine, 1000)),
         timed(f"evaluation: 5-way {scored}", "ms/episode", evaluation(one[0], 50)),
