@@ -15,9 +15,10 @@ from tests.forks import Forks
 from tests.photographs import write_folder
 
 CONF = PROJECT / "conf"
-NOT_A_CHOICE = {  # how Hydra itself looks and launches: test_launchers; tests/test_pitfalls.py
-    "hydra",
-    "pitfall",
+NOT_A_CHOICE = {
+    "hydra",  # how it looks and launches; test_launchers runs those
+    "pitfall",  # with experiment=pitfalls alone
+    "tutorial",  # with experiment=tutorial alone
 }
 FITS = {  # what a choice needs beside it
     "algorithm/fomaml_sine": ["task=sinusoid"],

@@ -11,6 +11,7 @@ from benchmark.algorithms import Algorithm, runs_of_equal
 from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.progress import Progress
+from benchmark.studies.tutorial import SharedCopy
 from benchmark.training import Diverged, Trainer
 from tasks.checks import ConfigError
 from tasks.sampling import batch_order, fold_in, split_seed
@@ -344,6 +345,20 @@ def test_an_algorithm_of_ones_own_needs_learn_task_alone(network, state):
     settings_of = {field.name: getattr(base, field.name) for field in fields(Algorithm)}
     moved = outer(network, Still(**settings_of), state).learner.params - state.learner.params
     np.testing.assert_allclose(moved, 1.0, atol=1e-6)
+
+
+def test_the_program_as_printed_takes_one_step_on_each_of_many_tasks(network, state):
+    chosen = SharedCopy(**vars(algorithm("reptile", **TINY | dict(meta_batch=1), **SGD)))
+    number = tf.constant(0, tf.int64)
+    now = state.learner.params.numpy().astype(np.float64)
+    for each in split_seed(fold_in(KEY, number), chosen.inner_steps):
+        for_episode, for_batch = split_seed(each, 2)
+        x, y, *_ = TASK.sample("train", for_episode, TASK.ways, TASK.train_shots, 0)
+        (rows,) = order_of(replace(chosen, inner_steps=1), for_batch)
+        batch = x.numpy()[rows], y.numpy()[rows]
+        now = now - 0.05 * reference.mlp_gradient(now, *batch, SIZES, "accuracy", "sum")
+    mine = outer(network, chosen, state)
+    np.testing.assert_allclose(mine.learner.params, now, atol=2e-6)
 
 
 # --- Training as a whole ---
