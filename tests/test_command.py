@@ -73,7 +73,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
 
 def test_a_run_says_nothing_that_is_not_for_the_user(tmp_path):
     done = benchmark(*TINY, f"hydra.run.dir={tmp_path / 'run'}")
-    assert (done.stdout, done.stderr) == ("", "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("runtime.engine=")]
+    assert said == ["run: 3 meta-iterations of reptile on glyphs, then 4 unseen tasks (2-shot)"]
+    assert f"Run: {tmp_path / 'run'}" in done.stdout
 
 
 def test_errors_of_the_import_are_shown():
