@@ -311,7 +311,7 @@ def changed(directory, tmp_path, group, change):
 def test_a_run_without_an_initialisation_is_refused(trained, tmp_path):
     copy = changed(trained, tmp_path, "task", dict)
     (copy / "initialisation.npz").unlink()
-    assert_refused(copy, r"run=.*: must be a completed run's directory, with", tmp_path)
+    assert_refused(copy, "run=.*: must be a completed run whose initialisation.npz", tmp_path)
     assert_refused(tmp_path / "nowhere", r"run=.*nowhere: must be a completed run's", tmp_path)
 
 
