@@ -9,7 +9,7 @@ SEEDS  ?= 3
 VENV   := .venv
 # The run of the demo: the best published one whose initialisation is there.
 INITIAL = $(wildcard results/published/$(1)/initialisation.npz)
-DEMO   ?= $(if $(call INITIAL,omniglot_5way/reptile_seed0),omniglot_5way/reptile_seed0,demo/reptile_seed0)
+DEMO   ?= $(if $(call INITIAL,omniglot_5way/reptile_seed0),omniglot_5way/reptile_seed0,omniglot_5way_2000/seed0)
 RUN    := $(VENV)/bin/python
 
 help:  ## list the targets
