@@ -122,7 +122,7 @@ def test_help_is_a_manual_and_cfg_shows_the_configuration():
         ),
         (
             ["evaluation.shots=[25]"],
-            "error: evaluation.shots=[25]: must be at most 19: 20 drawings ",
+            "error: evaluation.shots=[25]: must be at most 19: the test split has 20 ",
         ),
         (
             ["task=omniglot", "task.data_dir=/no"],

@@ -14,13 +14,14 @@ def forks():
 
 
 def test_a_run_killed_in_each_part_ends_as_if_it_never_had_been(forks, tmp_path):
-    argv = [*GLYPHS, f"hydra.run.dir={tmp_path / 'whole'}"]
+    whole, killed = tmp_path / "a" / "whole", tmp_path / "b" / "killed"  # no tree in common
+    argv = [*GLYPHS, f"hydra.run.dir={whole}"]
     assert forks.run(tmp_path / "whole.log", argv).code == 0
-    argv[-1] = f"hydra.run.dir={tmp_path / 'killed'}"
+    argv[-1] = f"hydra.run.dir={killed}"
     for phase, nth in (("training", 2), ("checkpointing", 1), ("evaluation", 2), ("recording", 1)):
         fault = Fault(phase=phase, nth=nth, fraction=0.5, seconds=0.001)
-        killed = forks.run(tmp_path / f"{phase}.log", argv, fault)
-        assert killed.code == -signal.SIGKILL, killed.output
+        ended = forks.run(tmp_path / f"{phase}.log", argv, fault)
+        assert ended.code == -signal.SIGKILL, ended.output
     assert forks.run(tmp_path / "last.log", argv).code == 0
-    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
-    assert not [*tmp_path.glob("killed/*checkpoint*"), *tmp_path.glob("killed/.*.tmp")]
+    assert numbers(killed) == numbers(whole)
+    assert not [*killed.glob("*checkpoint*"), *killed.glob(".*.tmp")]

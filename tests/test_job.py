@@ -137,8 +137,8 @@ def test_a_score_that_is_not_a_number_is_a_failure(job):
     failed = job.run("model._target_=tests.broken.NotANumber", "algorithm.meta_iterations=0")
     assert failed.code == 1
     assert job.record()["reason"] == (
-        "Diverged: the evaluation of test/10shot gave a score that is not finite: a learning rate "
-        "or step may be too large"
+        "Diverged: the evaluation of test/1way-10shot-1query/batch10 gave a score that is not "
+        "finite: a learning rate or step may be too large"
     )
 
 
@@ -146,7 +146,8 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_the_next_try_goes_on(jo
     wide = ("model.hidden=[64,64]", "training.checkpoint_every=0")
     full = job.run(*wide, fault=Fault(file_size=10_000))  # no room for a checkpoint
     path = job.directory / "checkpoint.new.npz"
-    assert full.output == f"error: {path}: could not be written (File too large)\n"
+    assert full.output.endswith(f"\nerror: {path}: could not be written (File too large)\n")
+    assert full.output.count("\n") == 2  # after the line that says what is about to be done
     assert full.code == 2
     assert job.record()["status"] == "failed"
     assert job.files() == ["benchmark.log", "learning_curve.csv", "record.json"]

@@ -122,14 +122,18 @@ def test_a_job_takes_its_share_of_eight_cores(monkeypatch, launcher, cores, isol
     monkeypatch.setattr(launchers, "usable_cores", lambda: 8)
     monkeypatch.setattr(launchers, "launcher_settings", lambda: launcher)
     found = launchers.as_launched(
-        Runtime(cores=None, threads=1, jit=False, isolate=None, progress="auto")
+        Runtime(
+            cores=None, threads=1, jit=False, isolate=None, progress="auto", engine="tensorflow"
+        )
     )
     assert (found.cores, found.isolate, found.progress) == (cores, isolate, progress)
 
 
 def test_what_is_asked_for_stays(monkeypatch):
     monkeypatch.setattr(launchers, "launcher_settings", lambda: {"n_jobs": 2})
-    asked = Runtime(cores=3, threads=1, jit=False, isolate=False, progress="off")
+    asked = Runtime(
+        cores=3, threads=1, jit=False, isolate=False, progress="off", engine="tensorflow"
+    )
     assert launchers.as_launched(asked) == asked
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import hydra._internal.hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
@@ -12,12 +13,12 @@ from tests.command import benchmark
 
 ANSWERS = {
     # choices of another type, or of none
-    "task=5": "task=5: must be one of fonts, glyphs, omniglot, sinusoid",
+    "task=5": "task=5: must be one of folder, fonts, glyphs, omniglot, sinusoid",
     "evaluation=5": "evaluation=5: must be one of classification, regression",
     "runtime=null": "runtime=null: must be one of compiled, cpu",
     "runtime=[1]": "runtime=[1]: must be one of compiled, cpu",
     "model={a:1}": "model={a:1}: must be one of conv",
-    "--multirun task=5,glyphs": "task=5,glyphs: must be one of fonts, glyphs",
+    "--multirun task=5,glyphs": "task=5,glyphs: must be one of folder, fonts, glyphs",
     # directories without a name
     "hydra.run.dir=": "hydra.run.dir=: must be the path of a directory",
     "hydra.run.dir=''": "hydra.run.dir='': must be the path of a directory",
@@ -53,6 +54,8 @@ def test_a_mistake_is_answered_in_one_line(typed, answer, monkeypatch, capsys, t
     monkeypatch.setattr(sys, "argv", ["benchmark", *typed.split()])
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(arguments, "is_there", lambda package: False)
+    # It would close the handlers there are, and absl's, which TensorFlow brings, pytest's file.
+    monkeypatch.setattr(hydra._internal.hydra, "configure_log", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main()

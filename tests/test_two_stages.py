@@ -67,14 +67,14 @@ def test_more_shots_steps_and_episodes_only_evaluate(run, trained, tmp_path):
     ended = run(*GLYPHS, *more, f"hydra.run.dir={trained}")
     assert ended.code == 0, ended.output
     assert "training:" not in ended.output
-    assert run(*GLYPHS, *more, f"hydra.run.dir={tmp_path / 'whole'}").code == 0
-    found, whole = arrays(trained), arrays(tmp_path / "whole")
+    at_once = tmp_path / "elsewhere" / "whole"  # in a tree where nothing is trained yet
+    assert run(*GLYPHS, *more, f"hydra.run.dir={at_once}").code == 0
+    found, whole = arrays(trained), arrays(at_once)
     same_arrays(found, whole)
     for key, values in before.items():
         np.testing.assert_array_equal(found[key][: len(values)], values)
     by_key = [
-        {row["scores"]: row for row in record_of(d)["evaluations"]}
-        for d in (trained, tmp_path / "whole")
+        {row["scores"]: row for row in record_of(d)["evaluations"]} for d in (trained, at_once)
     ]
     assert by_key[0] == by_key[1]
     (again,) = record_of(trained)["evaluated_again"]

@@ -60,7 +60,8 @@ def parts_of(settings: Settings) -> list[Part]:
     """All that `settings.evaluation` asks for: the trained initialisation first."""
     asked, tested = settings.evaluation, settings.tested
     fewer = min(asked.episodes, asked.baseline_episodes)
-    cells = tuple(Cell(s, t) for s in sorted(asked.steps) for t in asked.transductive)
+    steps = sorted(asked.steps) if settings.algorithm.adapts else [0]
+    cells = tuple(Cell(count, together) for count in steps for together in asked.transductive)
     return [
         Part(
             name,
