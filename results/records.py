@@ -268,8 +268,14 @@ def row(item: dict[str, Any], directory: str, method: str) -> dict[str, Any]:
         "classes": item.get("classes"),
         **{key: item.get(key) for key in PROTOCOL},
         **({"evaluation.batch": item["batch"]} if "batch" in item else {}),
-        **{k: v for k, v in flatten(item.get("tested") or {}, "tested.").items() if v is not None},
+        **tested_of(item),
     }
+
+
+def tested_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The settings of other tasks than those of the training, which an evaluation may state."""
+    stated = flatten(item.get("tested") or {}, "tested.")
+    return {k: v for k, v in stated.items() if v is not None and not is_own(k, v)}
 
 
 def curve_row(point: dict[str, Any], directory: str) -> dict[str, Any]:

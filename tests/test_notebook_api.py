@@ -1,6 +1,7 @@
 """From Python, as in a notebook: compose, run, draw episodes, read and tabulate."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,7 +54,9 @@ def test_a_run_is_asked_more_from_python(record, tmp_path):
 def test_episodes_are_those_of_the_evaluation(settings):
     drawn = list(itertools.islice(benchmark.episodes(settings, shots=2), 3))
     task = settings.task
-    evaluator = Evaluator(None, task.load(), task, settings.evaluation, False, settings.seed)
+    evaluator = Evaluator(
+        SimpleNamespace(adapts=True), task.load(), task, settings.evaluation, False, settings.seed
+    )
     key = evaluator.key(Protocol("test", 2))
     for index, episode in enumerate(drawn):
         same = evaluator.sample(

@@ -112,7 +112,7 @@ def test_an_evaluation_has_no_steps(inner, distribution, network):
     evaluator = Evaluator(inner, distribution, SETTINGS.task, SETTINGS.evaluation, False, 0)
     assert evaluator.steps == [0]
     scores = evaluator.scores(learner(network.initial), Protocol("test", 2), 0, 3)
-    assert scores.shape == (3, 1, 2)
+    assert scores.values.shape == (3, 1, 2)
 
 
 def test_the_learning_rate_is_cut_in_half_from_time_to_time():

@@ -334,4 +334,5 @@ def test_a_sweep_writes_its_files_before_it_prints(runs, encoding):
 def test_a_sweep_says_where_its_files_lie(runs, capsys):
     assert write_summary(runs) == 0
     files = [str(runs / name) for name in ("table.csv", "table.md", "report.html")]
-    assert capsys.readouterr().out.endswith(f"\nWritten: {', '.join(files)}\n")
+    where = f"\nWritten: {', '.join(files)}; records: {runs / '*' / 'record.json'}\n"
+    assert capsys.readouterr().out.endswith(where)

@@ -19,7 +19,8 @@ from tasks.checks import ConfigError
 from tests.command import record as read_record
 from tests.toy import TRAINED, settings
 
-PLAIN = "test/2shot/plain/4steps/accuracy"
+PROTOCOL = "test/3way-2shot-3query/batch6/plain"
+PLAIN = f"{PROTOCOL}/4steps/accuracy"
 CURVE = "curve/train/2shot/plain/accuracy"
 
 
@@ -91,7 +92,7 @@ def test_a_real_run_leaves_an_event_file(trained):
     """The whole way: command, training, record, event file."""
     record, found = read_record(trained), events(trained)
     assert scalars(found, CURVE) == [(i, pytest.approx(v)) for i, v in curve_of(record)]
-    for name in (PLAIN, f"scratch/{PLAIN}", "nearest_neighbour/test/2shot/plain/0steps/accuracy"):
+    for name in (PLAIN, f"scratch/{PLAIN}", f"nearest_neighbour/{PROTOCOL}/0steps/accuracy"):
         assert scalars(found, name) == [(20, pytest.approx(value_of(record, name)))]
     tags = found.Tags()["tensors"]
     assert PLAIN.replace("accuracy", "ci95") in tags and "timing/train_seconds" in tags
