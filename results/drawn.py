@@ -177,7 +177,7 @@ def beside(
 
 
 def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.DataFrame:
-    """Our points: x, mean, ci95, seeds, episodes."""
+    """Our points: x, mean, ci95, seeds, episodes, and their runs."""
     columns = ["x", "mean", "ci95", "seeds", "episodes"]
     if full.empty:
         return pd.DataFrame(columns=columns, dtype=float)
@@ -189,7 +189,7 @@ def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.Da
     cells = summarise(full, [drawing.key]).rename(columns={drawing.key: "x"})
     if drawing.x == "log2_outer_step":
         cells["x"] = np.log2(cells["x"].astype(float))
-    return cells[columns].astype(float)
+    return cells[columns].astype(float).assign(runs=cells["runs"])
 
 
 def of_curve(frame: pd.DataFrame, name: str) -> pd.DataFrame:

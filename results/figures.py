@@ -15,6 +15,7 @@ import pandas as pd
 from results import schema
 from results.grouping import baselines_last, row_keys, summarise
 from results.labels import combination, counted, row_label, show_value, tail_names
+from results.marks import mark, point_texts
 from results.plotting import PALETTE, Axes, Figure, Rectangle, mpl
 
 MARKERS = "os^Dv<>"
@@ -100,7 +101,7 @@ def beside_the_paper(points: pd.DataFrame, x_name: str, ax: Axes | None = None) 
         ax.plot(line["x"], 100 * line["paper"], label=first, zorder=1, **grey)
         ours = line[line["mean"].notna()].assign(metric="accuracy")
         if len(ours):
-            draw_curve(ax, ours, "x", name, look)
+            draw_curve(ax, ours.rename(columns={"x": x_name}), x_name, name, name, look)
     ours = points[points["mean"].notna()]
     over = "seeds" if ours["seeds"].gt(1).all() else "episodes"
     ax.set(xlabel=x_name, ylabel=f"accuracy (%)\n95 % interval over {over}")
@@ -127,7 +128,8 @@ def curves_over(frame: pd.DataFrame, x: str, x_name: str, ax: Axes | None) -> Ax
         groups.sort(key=lambda group: rank(group[1]["method"].iloc[0]))
     keys = [dict(zip(lines, values, strict=True)) for values, _ in groups[:MOST_CURVES]]
     for (_, line), key, look in zip(groups, keys, looks_of(keys), strict=False):
-        draw_curve(ax, line.sort_values(x), x, row_label(key), look)
+        method = key.get("method", frame["method"].iloc[0])
+        draw_curve(ax, line.sort_values(x), x, row_label(key), method, look)
     if len(groups) > MOST_CURVES:
         ax.set_title(f"the first {MOST_CURVES} of {len(groups)} curves; --where chooses", size=9)
     if x != "iteration":
@@ -192,20 +194,25 @@ def relatives(line: dict[str, Any]) -> tuple[str, tuple[str, str]]:
     return row_label(family), (combined.kind if combined else KINDS[0], drawn)
 
 
-def draw_curve(ax: Axes, line: pd.DataFrame, x: str, label: str, look: dict[str, Any]) -> None:
+def draw_curve(
+    ax: Axes, line: pd.DataFrame, x: str, label: str, method: Any, look: dict[str, Any]
+) -> None:
     scale = scale_of(line)
     mean, width = (scale * line[key].to_numpy(float) for key in ("mean", "ci95"))
     if line[x].isna().all():
-        ax.axhline(mean[0], color=look["color"], linestyle=":", label=label)
-        ax.axhspan(
+        level = ax.axhline(mean[0], color=look["color"], linestyle=":", label=label)
+        around = ax.axhspan(
             mean[0] - width[0], mean[0] + width[0], color=look["color"], alpha=0.12, linewidth=0
         )
+        mark([level, around], method, point_texts(line, [label]))
         return
-    position = line[x].to_numpy(float)
-    ax.plot(position, mean, markersize=4, markevery=1 + len(mean) // 25, label=label, **look)
-    ax.fill_between(
+    position, every = line[x].to_numpy(float), 1 + len(mean) // 25
+    curve = ax.plot(position, mean, markersize=4, markevery=every, label=label, **look)
+    band = ax.fill_between(
         position, mean - width, mean + width, color=look["color"], alpha=0.2, linewidth=0
     )
+    mark(curve, method, point_texts(line, [label] * len(line), x)[::every])
+    mark([band], method)
 
 
 def legend_below(ax: Axes) -> None:
@@ -313,7 +320,7 @@ def bars(
     scale = scale_of(cells)
     families = [getattr(combination(value), "steps", show_value(value)) for value in cells[keys[0]]]
     colors = [PALETTE[i % len(PALETTE)] for i in pd.factorize(np.array(families, object))[0]]
-    ax.barh(
+    drawn = ax.barh(
         cells.index,
         scale * cells["mean"].astype(float),
         xerr=scale * cells["ci95"],
@@ -324,6 +331,8 @@ def bars(
     )
     combinations: Any = cells[keys].to_dict("records")
     labels = [row_label(line) for line in combinations]
+    for bar, line, text in zip(drawn, combinations, point_texts(cells, labels), strict=True):
+        mark([bar], line.get("method", evaluations["method"].iloc[0]), [text])
     ax.set_yticks(cells.index, labels)
     ax.invert_yaxis()
     ax.grid(False, axis="y")

@@ -152,7 +152,8 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     Returns:
         The keys, then mean, ci95, interval_over ('seeds' where there are several, else
         'episodes'), seeds, episodes, metric. Intervals over seeds are `statistics.seed_interval`.
-        ci95_new_classes is for other test classes too, NaN where that is not known.
+        ci95_new_classes is for other test classes too, NaN where that is not known. runs: the
+        directories behind it, sorted.
     """
     if "ci95_classes" not in frame:  # of a learning curve
         frame = frame.assign(ci95_classes=np.nan)
@@ -168,6 +169,7 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
             episodes_each=("episodes", "first"),
             kind=("metric", "first"),
             of_classes=("of_classes", lambda squares: squares.mean(skipna=False)),
+            runs=("run", lambda runs: tuple(sorted(set(runs)))),
         )
         .reset_index()
     )
@@ -178,7 +180,7 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     cells["episodes"], cells["metric"] = cells["episodes_each"], cells["kind"]
     cells["ci95_new_classes"] = np.sqrt(cells["ci95"] ** 2 + cells["of_classes"])
     widths = ["ci95", "ci95_new_classes"]
-    extra = ["mean", *widths, "interval_over", "seeds", "episodes", "metric"]
+    extra = ["mean", *widths, "interval_over", "seeds", "episodes", "metric", "runs"]
     return cells[[*(key for key in keys if key not in extra), *extra]]
 
 

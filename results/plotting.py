@@ -15,9 +15,11 @@ from cycler import cycler
 backend = os.environ.pop("MPLBACKEND", None)
 try:
     import matplotlib as mpl
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.text import Text
 finally:
     if backend is not None:
         os.environ["MPLBACKEND"] = backend
@@ -25,7 +27,7 @@ if backend is not None:
     with contextlib.suppress(ValueError):
         mpl.rcParams["backend"] = backend
 
-__all__ = ["PALETTE", "Axes", "Figure", "Rectangle", "mpl", "style"]
+__all__ = ["PALETTE", "Artist", "Axes", "Figure", "Rectangle", "Text", "mpl", "style"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""

@@ -127,6 +127,7 @@ def one_table(
         needed = row_keys(frame, [*across, *down])
     down = list(dict.fromkeys([*down, *needed]))
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
+    cells = cells.drop(columns="runs")
     caption = caption_of(cells)
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
