@@ -98,6 +98,8 @@ def column_label(values: Mapping[Hashable, Any]) -> str:
             words.append(f"{value}-shot")
         elif key == "transductive":
             words += ["transductive"] if value else []
+        elif key == "task.name":
+            words.append(str(value))
         elif key == "tested.name":
             words.append(f"on {value}")
         else:

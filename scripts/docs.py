@@ -88,7 +88,12 @@ def shared_captions(blocks: Sequence[Block], said: set[str]) -> str:
 
 
 def results_block(arguments: str) -> Block:
-    """The tables that `python -m results ARGUMENTS` prints, lines above them wrapped."""
+    """The tables that `python -m results ARGUMENTS` prints, lines above them wrapped.
+
+    Of records that are not committed yet, a line that says so.
+    """
+    if not any((PROJECT / argument).is_dir() for argument in shlex.split(arguments)):
+        return Block("Not run yet.")
     parts = run_results(f"{arguments} --format markdown").strip().split("\n\n")
     first = next(place for place, part in enumerate(parts) if part.startswith("|"))
     text = [part if part.startswith("|") else wrapped(part) for part in parts[: first + 1]]

@@ -73,6 +73,11 @@ def test_a_changed_number_is_noticed():
     assert changed != TEXTS[name] == regenerated(changed)
 
 
+def test_records_that_are_not_there_yet_leave_their_place():
+    page = regenerated("<!-- results results/published/never --wide -->\n<!-- end -->")
+    assert page == "<!-- results results/published/never --wide -->\nNot run yet.\n<!-- end -->"
+
+
 def test_a_caption_of_several_tables_stands_once():
     text = TEXTS["docs/results.md"]
     for sentence in re.findall(r"^- (.*?)(?=\n- |\n<!-- end)", text, re.MULTILINE | re.DOTALL):

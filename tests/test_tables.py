@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
-from results import comparison, grouping, records, tables
+from results import comparison, grouping, labels, records, tables
 from tests import fake_records as fake
 
 
@@ -670,3 +670,7 @@ def test_a_pair_without_scores_is_named(tmp_path):
     table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     assert table.empty
     assert problems[0].startswith(f"{tmp_path / 'fomaml0' / 'scores.npz'}: cannot be read")
+
+
+def test_a_column_is_called_by_its_task():
+    assert labels.column_label({"task.name": "fonts", "shots": 5}) == "fonts 5-shot"
