@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from results import comparison, findings, formats, paper, records, tables
+from results import comparison, findings, formats, paper, ranking, records, tables
 from results.grouping import BadOption, narrow, resolve_key
 
 Result = TypeVar("Result")
@@ -34,6 +34,7 @@ examples
   python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
   python -m results outputs --where transductive=false --format latex --output table.tex
   python -m results outputs --compare reptile fomaml
+  python -m results outputs --rank
   python -m results outputs/combinations --findings
   python -m results outputs --figures figures --report report.html
 
@@ -104,6 +105,12 @@ def add_other_tables(parser: Parser) -> None:
         nargs=2,
         help="print A minus B on the same episodes instead; A and B are methods, or conditions "
         "such as meta_iterations=1000 (several joined by ';')",
+    )
+    instead.add_argument(
+        "--rank",
+        action="store_true",
+        help="print the order of all methods of the same protocols instead, with the differences "
+        "to the best, corrected for their number, and who shares a tier",
     )
     instead.add_argument(
         "--findings",
@@ -187,6 +194,8 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
     )
     if options.compare:
         emit(options, or_error(parser, "--compare", partial(compared, options, found)))
+    elif options.rank:
+        emit(options, or_error(parser, "--rank", partial(ranked, options, found)))
     elif options.findings:
         status = emit_findings(options, found)
     elif made:
@@ -221,6 +230,13 @@ def compared(options: argparse.Namespace, found: records.Records) -> str | bytes
     if table.empty:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
     return tables.render_paired(table, options.compare, style_of(options))
+
+
+def ranked(options: argparse.Namespace, found: records.Records) -> str | bytes:
+    """The order of all methods in the chosen format."""
+    made = ranking.rankings(found, options.rows, options.columns)
+    say(f"not ranked: {problem}" for one in made for problem in one.problems)
+    return ranking.render(made, style_of(options))
 
 
 def emit_findings(options: argparse.Namespace, found: records.Records) -> int:

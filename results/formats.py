@@ -22,6 +22,9 @@ NARROW = 12  # characters of a heading that are not wrapped for want of room
 NUMBERS = ("csv", "parquet")
 """Styles whose rows are numbers, a line a cell, and that have no header and no caption."""
 
+MARK = " *"
+"""Ends a cell that is marked: as it stands in text, bold in Markdown, LaTeX and HTML."""
+
 LATEX_SPECIAL = re.compile(r"[\\&%$#_{}~^<>]")
 LATEX_NAMES = {
     "\\": r"\textbackslash{}",
@@ -30,6 +33,7 @@ LATEX_NAMES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+MARKED_IN_LATEX = re.compile(r"(?<![^\s&])([^\s&][^&\n]*) \*(?=\s*(?:&|\\\\))")
 PLAIN = str.maketrans({"±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<="})
 
 
@@ -55,6 +59,16 @@ def write(
         return buffer.getvalue()
     writer = {"text": text, "screen": screen, "markdown": markdown, "latex": latex}[style]
     return f"{writer(header, rows.map(str), caption, wrap or {})}\n"
+
+
+def marked(cell: str) -> str:
+    """A cell with the mark of the best."""
+    return f"{cell}{MARK}"
+
+
+def unmarked(cell: str) -> tuple[str, bool]:
+    """A cell without its mark, and whether it had one."""
+    return cell.removesuffix(MARK), cell.endswith(MARK)
 
 
 def text(
@@ -140,6 +154,7 @@ def latex(
     """A floating table (booktabs) no wider than the line."""
     said = for_latex(" ".join([*header, *caption]))
     tabular = re.sub(r"(?<!\S)-(?=\d)", "$-$", grid(rows, "latex_booktabs")).replace("±", r"$\pm$")
+    tabular = MARKED_IN_LATEX.sub(r"\\textbf{\1}", tabular)
     if wrap:
         size, needs, whole = r"\small", "booktabs", sum(wrap.values())
         shares = [f"p{{{wrap.get(str(name), 0) / whole * 0.85:.2f}\\linewidth}}" for name in rows]
@@ -166,8 +181,10 @@ def grid(rows: pd.DataFrame, style: str) -> str:
 
 
 def for_markdown(cell: str) -> str:
-    """Text in which nothing is markup."""
-    return html.escape(str(cell), quote=False).replace("|", "\\|").replace("\n", " ")
+    """Text in which nothing is markup; bold where it is marked."""
+    plain, bold = unmarked(str(cell))
+    escaped = html.escape(plain, quote=False).replace("|", "\\|").replace("\n", " ")
+    return f"**{escaped}**" if bold else escaped
 
 
 def for_latex(said: str) -> str:

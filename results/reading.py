@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,17 @@ def load_scores(run: str, key: str) -> np.ndarray:
     Raises:
         DamagedRecord: no such file or key, or no scores under it.
     """
+    return scores_in(read_arrays(Path(run, schema.SCORES)), key, run)
+
+
+def scores_in(arrays: Mapping[str, np.ndarray], key: str, run: str) -> np.ndarray:
+    """The scores under `key` among the arrays of the run in directory `run`.
+
+    Raises:
+        DamagedRecord: there are none.
+    """
     file = Path(run, schema.SCORES)
-    scores = read_arrays(file).get(key)
+    scores = arrays.get(key)
     if scores is None:
         raise DamagedRecord(f"{file}: no scores {key!r}")
     if scores.ndim != 1 or not scores.size or scores.dtype.kind != "f":

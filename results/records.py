@@ -30,6 +30,7 @@ MEASURED = [
     "ci95_classes",
     "scores",
     "classes",
+    "test_classes",
 ]
 """Columns that differ from run to run without making it another configuration."""
 
@@ -68,7 +69,8 @@ class Records:
             method (the algorithm's name, 'scratch' or 'nearest_neighbour'),
             metric ('accuracy', as a share from 0 to 1, or 'mse'), value, ci95 (half-width of the
             95 % interval over episodes, unit of value), ci95_classes (what other test classes
-            add to it, or missing), scores (key in scores.npz, or missing),
+            add to it, or missing), scores and classes (keys in scores.npz, or missing),
+            test_classes (how many classes the run's test episodes are drawn from, or missing),
             split, ways, shots, transductive, steps, queries, episodes (the protocol),
             version (the project's, as far as results may depend on it), data.test, data.train
             (hashes of the images) and the flattened configuration (`algorithm.meta_iterations`).
@@ -231,7 +233,8 @@ def run_row(document: dict[str, Any], directory: str) -> dict[str, Any]:
     """What ran, flat."""
     config = flatten(document["config"])
     environment = document.get("environment") or {}
-    hashes = (document.get("data") or {}).get("sha256")
+    data = document.get("data") or {}
+    hashes = data.get("sha256")
     told = ("status", "reason", "command", "experiment", "fingerprint", "started", "finished")
     return {
         **{key: value for key, value in config.items() if "." in key and not is_own(key, value)},
@@ -241,6 +244,7 @@ def run_row(document: dict[str, Any], directory: str) -> dict[str, Any]:
         "overrides": "\n".join(map(str, document.get("overrides") or ())),
         **{key: document.get(key) for key in told},
         "version": version(environment.get("project")),
+        "test_classes": class_count(data.get("classes")),
         **{
             f"data.{split}": str(value)[:12]
             for split, value in (hashes if isinstance(hashes, dict) else {}).items()
@@ -249,6 +253,12 @@ def run_row(document: dict[str, Any], directory: str) -> dict[str, Any]:
         **flatten(document.get("timing") or {}, "timing."),
         **flatten(environment, "environment."),
     }
+
+
+def class_count(classes: Any) -> int | None:
+    """How many test classes a record's data have, where it says so."""
+    count = classes.get("test") if isinstance(classes, dict) else None
+    return count if isinstance(count, int) and count > 0 else None
 
 
 def is_own(key: str, value: Any) -> bool:
@@ -308,6 +318,7 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if runs.empty:
         return pd.DataFrame(columns=[*MEASURED, "method", *PROTOCOL])
     known = ["run", "status", "finished", "seed", "version", "data.test", "data.train"]
+    known.append("test_classes")
     config = [column for column in runs.columns if "." in column and not NO_MATTER.match(column)]
     shared = runs.reindex(columns=list(dict.fromkeys(known + config)))
     frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run", "method", *PROTOCOL])

@@ -40,31 +40,61 @@ class Estimate(NamedTuple):
 
 
 @cache
-def t_quantile(degrees_of_freedom: int) -> float:
-    """97.5 % quantile of Student's t distribution, the factor of a 95 % interval.
+def t_quantile(degrees_of_freedom: int, level: float = 0.95) -> float:
+    """What Student's t lies within, to both sides, with probability `level`.
 
-    With t = sqrt(df) tan(angle), the probability of lying within +-t is a finite sum of powers of
-    cos(angle) (Abramowitz and Stegun 26.7.3 and 26.7.4); bisection finds where it is 95 %.
+    The factor of a 95 % interval is the 97.5 % quantile. Bisection of `within`.
 
     Raises:
         ValueError: `degrees_of_freedom` below 1; one value has no spread.
     """
     if degrees_of_freedom < 1:
         raise ValueError(f"a t interval needs at least 2 values, not {degrees_of_freedom + 1}")
-    odd = degrees_of_freedom % 2
-    k = np.arange(1, max((degrees_of_freedom - odd) // 2, 1))
-    ratios = (2 * k - 1 + odd) / (2 * k + odd)
-
-    def within(angle: float) -> float:
-        terms = np.cumprod(np.concatenate([[np.cos(angle) ** odd], ratios * np.cos(angle) ** 2]))
-        total = np.sin(angle) * terms.sum() if degrees_of_freedom > 1 else 0.0
-        return 2 / np.pi * (angle + total) if odd else total
-
     low, high = 0.0, np.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
+        low, high = (middle, high) if within(middle, degrees_of_freedom) < level else (low, middle)
     return float(np.sqrt(degrees_of_freedom) * np.tan(low))
+
+
+def within(angle: float, degrees_of_freedom: int) -> float:
+    """Probability that Student's t lies within +-sqrt(df) tan(angle).
+
+    A finite sum of powers of cos(angle) (Abramowitz and Stegun 26.7.3 and 26.7.4).
+    """
+    odd = degrees_of_freedom % 2
+    k = np.arange(1, max((degrees_of_freedom - odd) // 2, 1))
+    ratios = (2 * k - 1 + odd) / (2 * k + odd)
+    terms = np.cumprod(np.concatenate([[np.cos(angle) ** odd], ratios * np.cos(angle) ** 2]))
+    total = np.sin(angle) * terms.sum() if degrees_of_freedom > 1 else 0.0
+    return float(2 / np.pi * (angle + total) if odd else total)
+
+
+def p_value(t: float, degrees_of_freedom: int) -> float:
+    """Probability of a Student's t at least as far from zero as `t`, to either side."""
+    angle = float(np.arctan(abs(t) / np.sqrt(degrees_of_freedom)))
+    return max(0.0, 1.0 - within(angle, degrees_of_freedom))
+
+
+def holm(p_values: Sequence[float], alpha: float = 0.05) -> tuple[list[float], list[float]]:
+    """Correction of several tests for their number (Holm 1979).
+
+    The smallest of m p values is multiplied by m, the next by m - 1, and so on; none ends below
+    one before it. All tests together then err in `alpha` of the cases at most.
+
+    Returns:
+        (p values to hold against `alpha`, levels). An interval at a test's level excludes zero
+        exactly where the test rejects: 1 - alpha / m for the smallest p value, and so on to the
+        first test that does not reject, whose level the rest share.
+    """
+    order, count = np.argsort(p_values, kind="stable"), len(p_values)
+    adjusted, levels = np.zeros(count), np.zeros(count)
+    largest, tests = 0.0, count
+    for place, test in enumerate(order):
+        tests = count - place if largest <= alpha else tests
+        largest = max(largest, min(1.0, (count - place) * p_values[test]))
+        adjusted[test], levels[test] = largest, 1 - alpha / tests
+    return adjusted.tolist(), levels.tolist()
 
 
 def t_half_width(spread: ArrayLike, count: ArrayLike) -> np.ndarray:

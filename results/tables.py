@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import formats, records, schema
+from results import formats, records, schema, standing
 from results.comparison import compare_with_published
 from results.grouping import (
     baselines_last,
@@ -35,6 +35,11 @@ from results.labels import (
 
 DEFAULT_COLUMNS = ("ways", "shots", "transductive")
 PAIRED = ("first", "second", "difference", "ci95", "interval_over", "seeds", "episodes", "metric")
+MARKED = (
+    "Marked: the best of a column and what cannot be told from it (paired differences, Holm's "
+    "correction)."
+)
+OF_ONE_RUN = " With one seed this is about these trainings alone."
 NO_COUNTERPART = (
     "No cell has a published counterpart (Omniglot, the paper's split and network, test classes)."
 )
@@ -47,7 +52,8 @@ class Table:
     Attributes:
         cells: one line a cell: the keys in `rows` and `columns`, then mean, ci95 (half-width of
             the 95 % interval; both as shares for accuracy), interval_over ('episodes' | 'seeds'),
-            seeds, episodes, metric.
+            seeds, episodes, metric, best (whether it is the best of its column or cannot be told
+            from that; missing where no test is possible).
         rows, columns: the keys that span the table.
         header: lines said once above the table: what is constant.
         caption: lines below it: what ± is, n, and what else to know.
@@ -123,11 +129,13 @@ def one_table(
         needed = [key for key in row_keys(trained, across) if key != "method"]
         needed += row_keys(frame, [*across, *down, *needed])
         needed += [key for key in swept if key in trained and trained[key].nunique() > 1]
+        needed = [key for key in needed if key != "algorithm.name"]  # it is the method
     else:
         needed = row_keys(frame, [*across, *down])
     down = list(dict.fromkeys([*down, *needed]))
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
     cells = cells.drop(columns="runs")
+    cells["best"] = pd.array(standing.marks(frame, cells, down, across), dtype="boolean")
     caption = caption_of(cells)
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
@@ -224,6 +232,8 @@ def caption_of(cells: pd.DataFrame) -> list[str]:
             "A cell that rests on another number of seeds says so; with one seed, its ± "
             "is over episodes."
         )
+    if cells["best"].any():
+        lines.append(MARKED + (OF_ONE_RUN if usual == 1 else ""))
     if cells["ci95_new_classes"].notna().any():
         lines.append(
             "In brackets: the half-width for new characters (other test classes) too; ± alone is "
@@ -273,11 +283,12 @@ def layout(table: Table) -> pd.DataFrame:
     text = pd.DataFrame({key: as_printed(key, cells[key]) for key in table.rows})
     names = cells[table.columns].drop_duplicates().sort_values(table.columns)
     text["_column"] = [column_label(line) for line in cells[table.columns].to_dict("records")]
+    numbers = zip(cells["mean"], cells["ci95"], cells["ci95_new_classes"], strict=True)
+    shown = [show_number(mean, width, table.metric, wider) for mean, width, wider in numbers]
+    best = cells["best"].fillna(False)
     text["_cell"] = [
-        show_number(mean, width, table.metric, wider) + note
-        for mean, width, wider, note in zip(
-            cells["mean"], cells["ci95"], cells["ci95_new_classes"], notes, strict=True
-        )
+        formats.marked(number + note) if mark else number + note
+        for number, note, mark in zip(shown, notes, best, strict=True)
     ]
     order = [column_label(line) for line in names.to_dict("records")]
     wide = text.groupby([*table.rows, "_column"], sort=False)["_cell"].first().unstack("_column")

@@ -173,3 +173,37 @@ def sweep(
             accuracy = 0.78 - 80 / budget + seed / 100
             write(directory / f"{budget}_{seed}", record(overrides, accuracy=accuracy))
     return directory
+
+
+def scored(
+    directory: Path,
+    means: dict[str, float],
+    *,
+    seeds: Iterable[int] = (0, 1, 2),
+    cells: Iterable[tuple[int, bool]] = ((1, False), (5, False)),
+    spread: float = 0.01,
+    episodes: int = 60,
+    **overrides: Any,
+) -> Path:
+    """Runs of several methods with the scores of their episodes, which share how hard they are.
+
+    means: the accuracy of each method; trainings vary by `spread` around it.
+    """
+    for method, mean in means.items():
+        for seed in seeds:
+            rng = np.random.default_rng([seed, len(method), ord(method[0])])
+            own = mean + spread * rng.standard_normal()
+            rows, scores = [], {}
+            for shots, transductive in cells:
+                hard = 0.1 * np.random.default_rng([seed, shots]).standard_normal(episodes)
+                values = own + hard + 0.02 * rng.standard_normal(episodes)
+                row = evaluation(shots, transductive, float(values.mean()), episodes=episodes)
+                scores[row["scores"]] = values
+                rows.append(row)
+            config = {"algorithm.name": method, "seed": seed, **overrides}
+            write(
+                directory / f"{method}_{seed}",
+                record(config, evaluations=rows, baselines=[]),
+                scores,
+            )
+    return directory

@@ -630,7 +630,7 @@ def test_a_baseline_of_fewer_episodes_pairs_with_the_first_of_them(tmp_path):
     assert other_way["difference"] == pytest.approx(-0.1, abs=1e-6)
     table = tables.accuracy_tables(found)[0]
     assert "400 episodes (baselines 200) for each number" in table.header[-1]
-    assert table.rows == ["method"] and len(table.caption) == 1
+    assert table.rows == ["method"] and len(table.caption) == 2  # what ± is, and what is marked
 
 
 def test_conditions_can_be_compared(tmp_path):
