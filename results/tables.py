@@ -35,10 +35,7 @@ from results.labels import (
 
 DEFAULT_COLUMNS = ("ways", "shots", "transductive")
 PAIRED = ("first", "second", "difference", "ci95", "interval_over", "seeds", "episodes", "metric")
-MARKED = (
-    "Marked: the best of a column and what cannot be told from it (paired differences, Holm's "
-    "correction)."
-)
+MARKED = "Marked: the best of a column and what cannot be told from it (paired tests, after Holm)."
 OF_ONE_RUN = " With one seed this is about these trainings alone."
 NO_COUNTERPART = (
     "No cell has a published counterpart (Omniglot, the paper's split and network, test classes)."
