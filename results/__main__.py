@@ -6,144 +6,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from results import comparison, findings, formats, paper, ranking, records, tables
 from results.grouping import BadOption, narrow, resolve_key
+from results.options import Parser, build_parser
 
 Result = TypeVar("Result")
-
-DESCRIPTION = """\
-Read the records (record.json) of any number of runs at or below each DIR and print how accurate
-each method was on unseen tasks, with 95 % intervals.
-
-What varies over the records becomes the rows; way, shots and transduction are the columns; what is
-constant is said once above the table. Only seeds are averaged: with several, ± is the t interval
-over seeds, with one it is the interval over episodes, and the caption says which. Runs that failed
-or cannot be read are named on standard error and the rest goes on."""
-
-EPILOG = """\
-keys
-  Any key of the configuration (algorithm.meta_iterations, task.ways) or its last part
-  (meta_iterations), the protocol (split, metric, ways, shots, transductive, steps, queries,
-  episodes), method, seed. algorithm, task and model mean their names.
-
-examples
-  python -m results outputs
-  python -m results outputs --published
-  python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
-  python -m results outputs --where transductive=false --format latex --output table.tex
-  python -m results outputs --compare reptile fomaml
-  python -m results outputs --rank
-  python -m results outputs/combinations --findings
-  python -m results outputs --figures figures --report report.html
-
-exit status
-  0 done   1 no completed evaluation, or none that a finding needs   2 an option is wrong"""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with the message alone."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def build_parser() -> Parser:
-    """The command line."""
-    parser = Parser(
-        prog="python -m results",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "directories", metavar="DIR", nargs="+", help="directories (or record.json files) to read"
-    )
-    add_table_options(parser)
-    add_output_options(parser)
-    return parser
-
-
-def add_table_options(parser: Parser) -> None:
-    """What to show, of which records."""
-    parser.add_argument(
-        "--rows",
-        metavar="KEYS",
-        type=keys_of,
-        help="keys of the rows, joined by commas "
-        "(default: method and what varies); a key that varies inside a cell is added",
-    )
-    parser.add_argument(
-        "--columns",
-        metavar="KEYS",
-        type=keys_of,
-        help="keys of the columns, joined by commas (default: ways,shots,transductive)",
-    )
-    parser.add_argument(
-        "--where",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="use only records with this value; KEY=A,B allows several; may be repeated",
-    )
-    parser.add_argument(
-        "--published",
-        action="store_true",
-        help="compare with the published numbers: difference, verdict, and how budgets differ",
-    )
-    add_other_tables(parser)
-
-
-def add_other_tables(parser: Parser) -> None:
-    """What to print instead of the accuracies, one at a time."""
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
-        "--compare",
-        metavar=("A", "B"),
-        nargs=2,
-        help="print A minus B on the same episodes instead; A and B are methods, or conditions "
-        "such as meta_iterations=1000 (several joined by ';')",
-    )
-    instead.add_argument(
-        "--rank",
-        action="store_true",
-        help="print the order of all methods of the same protocols instead, with the differences "
-        "to the best, corrected for their number, and who shares a tier",
-    )
-    instead.add_argument(
-        "--findings",
-        action="store_true",
-        help="print instead which of the paper's qualitative findings hold in these records, with "
-        "the differences and intervals that decide it",
-    )
-
-
-def add_output_options(parser: Parser) -> None:
-    """How to show it, and where."""
-    parser.add_argument(
-        "--format",
-        choices=formats.STYLES,
-        default="text",
-        help="text, markdown or latex (booktabs) to read; csv or parquet for numbers, a line a "
-        "cell (default: text)",
-    )
-    parser.add_argument(
-        "--wide", action="store_true", help="whole lines, where the terminal is narrower"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="write the table here instead of printing it; parquet needs it",
-    )
-    parser.add_argument(
-        "--figures", metavar="DIR", type=Path, help="write every figure as SVG, PDF and PNG"
-    )
-    parser.add_argument(
-        "--report", metavar="FILE", type=Path, help="write one self-contained HTML page"
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -264,14 +133,6 @@ def emit(options: argparse.Namespace, content: str | bytes) -> None:
     data = content if isinstance(content, bytes) else content.encode()
     options.output.write_bytes(data)
     say([f"wrote {options.output}"])
-
-
-def keys_of(text: str) -> list[str]:
-    """Keys joined by commas, for argparse."""
-    keys = [key.strip() for key in text.split(",") if key.strip()]
-    if not keys:
-        raise argparse.ArgumentTypeError("needs at least one key")
-    return keys
 
 
 def say(lines: Iterable[str]) -> None:
