@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from results.marks import MARKS, Mark
-from results.plotting import Artist, Figure, Text, mpl
+from results.plotting import Artist, Figure, MarkerStyle, Text, mpl
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -25,8 +27,8 @@ ElementTree.register_namespace("", SVG)
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
-def inline_svg(figure: Figure, caption: str) -> str:
-    """The figure as an <svg> element, described by its caption."""
+def inline_svg(figure: Figure, caption: str) -> tuple[str, int]:
+    """The figure as an <svg> element, described by its caption; and how many pixels wide it is."""
     shown = {f"mark{n}": pair for n, pair in enumerate(marked(figure))}
     for name, (artist, _) in shown.items():
         artist.set_gid(name)
@@ -39,7 +41,18 @@ def inline_svg(figure: Figure, caption: str) -> str:
     plain(root)
     root.set("role", "img")
     root.set("aria-label", caption)
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode"), int(root.attrib["width"])
+
+
+def marker_path(marker: str) -> str:
+    """A marker as the path of an SVG image from -0.6 to 0.6; a short line for a method without."""
+    if not marker:
+        return "M-.6-.1h1.2v.2H-.6z"
+    style = MarkerStyle(marker)
+    outline = style.get_path().transformed(style.get_transform())
+    parts = [np.asarray(part, float) for part in outline.to_polygons()]
+    corners = [[f"{x:.2f} {-y:.2f}" for x, y in part] for part in parts]
+    return "".join(f"M{'L'.join(part)}z" for part in corners)
 
 
 def drawn(figure: Figure) -> Element:

@@ -51,9 +51,9 @@ def point_texts(cells: pd.DataFrame, names: Sequence[str], x: str = "") -> list[
 
 
 def point_lines(row: dict[str, Any], x: str) -> list[str]:
-    """'95.39 ± 0.09, at 2000 meta-iterations', '3 seeds of 400 episodes', and the runs."""
+    """'95.39 ± 0.09, meta_iterations 2000', '3 seeds of 400 episodes', and the runs."""
     number = show_number(row["mean"], row["ci95"], row["metric"])
-    place = f", at {row[x]:g} {x.rpartition('.')[2].replace('_', ' ')}" if x else ""
+    place = f", {x.rpartition('.')[2]} {row[x]:g}" if x else ""
     episodes = counted(int(row["episodes"]), "episode")
     seeds = f"{row['seeds']} seeds of {episodes}" if row["seeds"] > 1 else f"1 seed, {episodes}"
     runs = row.get("runs", ())

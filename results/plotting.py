@@ -18,6 +18,7 @@ try:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.markers import MarkerStyle
     from matplotlib.patches import Rectangle
     from matplotlib.text import Text
 finally:
@@ -27,7 +28,17 @@ if backend is not None:
     with contextlib.suppress(ValueError):
         mpl.rcParams["backend"] = backend
 
-__all__ = ["PALETTE", "Artist", "Axes", "Figure", "Rectangle", "Text", "mpl", "style"]
+__all__ = [
+    "PALETTE",
+    "Artist",
+    "Axes",
+    "Figure",
+    "MarkerStyle",
+    "Rectangle",
+    "Text",
+    "mpl",
+    "style",
+]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""

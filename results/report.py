@@ -1,7 +1,7 @@
-"""One self-contained page about any number of runs: no network, no scripts, one file."""
+"""One self-contained page about any number of runs: no network, one file, its own small script."""
 
 import base64
-import io
+import hashlib
 import os
 import shlex
 from collections.abc import Sequence
@@ -12,12 +12,18 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from results import comparison, figures, gallery, labels, plotting, records, tables
+from results import comparison, figures, gallery, labels, palette, plotting, records, schema, tables
+from results.html_table import WIDEST, grid_of
+from results.inline_svg import inline_svg, marker_path
 from results.labels import show_value
 from results.schema import PAGE
 
+HERE = Path(__file__).parent
 MOST_RUNS = 200
 """Runs that the page lists one by one."""
+
+WIDE = 640
+"""Pixels: a wider figure has no other beside it."""
 
 MACHINE = {
     "environment.device": "device",
@@ -33,23 +39,36 @@ MACHINE = {
 
 
 def write_report(
-    found: records.Records, made: Sequence[tables.Table], path: Path, sources: Sequence[str]
+    found: records.Records,
+    made: Sequence[tables.Table],
+    path: Path,
+    sources: Sequence[str],
+    reload: int = 0,
 ) -> None:
-    """Write the page.
+    """Write the page, so that whoever opens it meanwhile sees the old one or the new one.
 
     Args:
         found: the records; made: their tables (`tables.accuracy_tables`).
         path: the HTML file to write; its directory is made.
         sources: the directories the records were read from, for the command on the page.
+        reload: seconds after which the page loads itself again; 0: it does not.
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    style, script = style_sheet(), read("report.js")
     page = environment.get_template("report.html.jinja").render(
+        style=style,
+        script=script,
+        style_hash=policy_hash(style),
+        script_hash=policy_hash(script),
+        reload=reload,
+        methods=methods_of(found),
+        protocols=protocols_of(made),
         facts=facts_of(found.runs),
         notes=found.notes,
         problems=found.problems,
@@ -64,7 +83,55 @@ def write_report(
         command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(page, encoding="utf-8")
+    new.replace(path)
+
+
+def read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def style_sheet() -> str:
+    """The page's style, with the widths that numbers are aligned in and the palette on a dark page.
+
+    A policy that allows no style attributes wants a class for each width.
+    """
+    widths = [f".w{n} {{ min-width: {n}ch; }}" for n in range(1, WIDEST + 1)]
+    dark = [
+        f'svg [{paint}="{light.lower()}"] {{ {paint}: light-dark({light}, {dark}); }}'
+        for light, dark in palette.ON_DARK.items()
+        for paint in ("fill", "stroke")
+    ]
+    return "\n".join([read("report.css"), *widths, *dark])
+
+
+def policy_hash(text: str) -> str:
+    """How a content security policy names an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def methods_of(found: records.Records) -> list[dict[str, str]]:
+    """Every method of the page, with its colour and marker."""
+    frames = [f["method"].dropna() for f in (found.evaluations, found.curves) if "method" in f]
+    looks = palette.looks(pd.concat(frames).unique()) if frames else {}
+    ours = [method for method in labels.METHOD_NAMES if method not in schema.BASELINES]
+    order = [*ours, *sorted({*looks} - {*ours, *schema.BASELINES}), *schema.BASELINES]
+    return [
+        {
+            "name": labels.method_name(method),
+            "color": looks[method].color.lower(),
+            "path": marker_path(looks[method].marker),
+        }
+        for method in order
+        if method in looks
+    ]
+
+
+def protocols_of(made: Sequence[tables.Table]) -> list[str]:
+    """The columns of all tables, of which a reader may choose."""
+    grids = [tables.layout(table).columns[len(table.rows) :] for table in made]
+    return list(dict.fromkeys(str(name) for names in grids for name in names))
 
 
 def facts_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -97,11 +164,11 @@ def duration(seconds: float) -> str:
 
 def table_of(table: tables.Table) -> dict[str, Any]:
     """A table, and its comparison with the published numbers, as the template wants them."""
+    layout = tables.layout(table)
     made = {
         "header": table.header,
         "caption": table.caption,
-        "keys": len(table.rows),
-        "grid": grid_of(tables.layout(table)),
+        "grid": grid_of(layout, list(layout.columns[len(table.rows) :])),
         "comparison": None,
         "sources": [],
     }
@@ -111,22 +178,13 @@ def table_of(table: tables.Table) -> dict[str, Any]:
     return made
 
 
-def grid_of(frame: pd.DataFrame) -> dict[str, Any]:
-    return {
-        "columns": [str(column) for column in frame.columns],
-        "lines": frame.map(str).to_numpy().tolist(),
-    }
-
-
-def pictures_of(found: records.Records) -> list[dict[str, str]]:
-    """The figures as SVG images inside the page; an image cannot run scripts."""
+def pictures_of(found: records.Records) -> list[dict[str, Any]]:
+    """The figures, which stand in the page and follow its colours; wide ones take a line each."""
     pictures = []
     with plotting.style():
         for caption, axes in gallery.all_figures(found).values():
-            buffer = io.BytesIO()
-            figures.figure_of(axes).savefig(buffer, format="svg", metadata={"Date": None})
-            source = base64.b64encode(buffer.getvalue()).decode()
-            pictures.append({"caption": caption, "source": f"data:image/svg+xml;base64,{source}"})
+            svg, pixels = inline_svg(figures.figure_of(axes), caption)
+            pictures.append({"caption": caption, "svg": svg, "wide": pixels > WIDE})
     return pictures
 
 
@@ -193,6 +251,7 @@ def runs_of(runs: pd.DataFrame, beside: Path) -> list[dict[str, str]]:
                 "method": labels.method_name(run.get("method")),
                 "seed": show_value(run.get("seed")),
                 "training": duration(run[seconds]) if pd.notna(run.get(seconds)) else "-",
+                "seconds": show_value(run.get(seconds)),
                 "each": f"{1000 * run[each]:.1f} ms" if pd.notna(run.get(each)) else "-",
             }
         )

@@ -30,7 +30,7 @@ class Browser:
         self.send("session.subscribe", events=["log.entryAdded"])
         self.tab = self.send("browsingContext.getTree")["contexts"][0]["context"]
 
-    def send(self, method: str, **params: Any) -> Any:
+    def send(self, method: str, /, **params: Any) -> Any:
         """The result of a command; RuntimeError with what the browser says is wrong."""
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": params}))
@@ -52,6 +52,13 @@ class Browser:
         self.problems.clear()
         for page in ("about:blank", url):
             self.send("browsingContext.navigate", context=self.tab, url=page, wait="complete")
+
+    def emulate(self, command: str, **params: Any) -> None:
+        """A command of Chromium's own "Emulation": what the page believes of its surroundings."""
+        session = self.send("goog:cdp.getSession", context=self.tab)["session"]
+        self.send(
+            "goog:cdp.sendCommand", method=f"Emulation.{command}", params=params, session=session
+        )
 
     def resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height}
