@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from results import comparison, findings, formats, paper, ranking, records, tables
+from results import against, comparison, findings, formats, paper, ranking, records, tables
 from results.grouping import BadOption, narrow, resolve_key
 from results.options import Parser, build_parser
 
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if options.fail_on_worse and not options.against:
+        parser.error("argument --fail-on-worse: needs --against")
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
     found = records.read_records(options.directories)
@@ -65,6 +67,8 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
         emit(options, or_error(parser, "--compare", partial(compared, options, found)))
     elif options.rank:
         emit(options, or_error(parser, "--rank", partial(ranked, options, found)))
+    elif options.against:
+        status = emit_against(options, found, parser)
     elif options.findings:
         status = emit_findings(options, found)
     elif made:
@@ -106,6 +110,19 @@ def ranked(options: argparse.Namespace, found: records.Records) -> str | bytes:
     made = ranking.rankings(found, options.rows, options.columns)
     say(f"not ranked: {problem}" for one in made for problem in one.problems)
     return ranking.render(made, style_of(options))
+
+
+def emit_against(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
+    """Print each cell beside the older one; 1 where one is worse and that is to be a failure."""
+    old = records.read_records(options.against)
+    say(old.problems)
+    if not len(old.completed):
+        parser.error(f"argument --against: no completed evaluation in {', '.join(options.against)}")
+    narrowed = or_error(parser, "--against", partial(narrow, old, options.where))
+    made = or_error(parser, "--against", partial(against.against, found, narrowed))
+    names = [", ".join(paths) for paths in (options.directories, options.against)]
+    emit(options, against.render(made, names, style_of(options)))
+    return int(options.fail_on_worse and made.worse)
 
 
 def emit_findings(options: argparse.Namespace, found: records.Records) -> int:

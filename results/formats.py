@@ -1,4 +1,4 @@
-"""The one writer of tables: text, Markdown and LaTeX to read, CSV and Parquet to reckon with."""
+"""The one writer of tables: text, Markdown, LaTeX and HTML to read, CSV and Parquet for numbers."""
 
 import html
 import io
@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pandas as pd
 
-STYLES = ("text", "csv", "markdown", "latex", "parquet")
+STYLES = ("text", "csv", "markdown", "latex", "html", "parquet")
 SCREEN = "screen"
 """Text for a terminal, which may be narrow; beside STYLES."""
 KEYS = "keys"
@@ -57,8 +57,14 @@ def write(
         buffer = io.BytesIO()
         rows.to_parquet(buffer, index=False)
         return buffer.getvalue()
-    writer = {"text": text, "screen": screen, "markdown": markdown, "latex": latex}[style]
-    return f"{writer(header, rows.map(str), caption, wrap or {})}\n"
+    writers = {
+        "text": text,
+        "screen": screen,
+        "markdown": markdown,
+        "latex": latex,
+        "html": as_html,
+    }
+    return f"{writers[style](header, rows.map(str), caption, wrap or {})}\n"
 
 
 def marked(cell: str) -> str:
@@ -148,6 +154,16 @@ def markdown_table(rows: pd.DataFrame) -> str:
     return grid(rows.map(for_markdown).rename(columns=for_markdown), "github")
 
 
+def as_html(
+    header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
+) -> str:
+    """Paragraphs and a table for a page of the reader's own."""
+    table = grid(rows.map(for_html).rename(columns=for_html), "unsafehtml")
+    above, below = (" ".join(map(for_html, lines)) for lines in (header, caption))
+    parts = [f"<p>{above}</p>" if above else "", table, f"<p>{below}</p>" if below else ""]
+    return "\n".join(filter(None, parts))
+
+
 def latex(
     header: Sequence[str], rows: pd.DataFrame, caption: Sequence[str], wrap: Mapping[str, int]
 ) -> str:
@@ -185,6 +201,13 @@ def for_markdown(cell: str) -> str:
     plain, bold = unmarked(str(cell))
     escaped = html.escape(plain, quote=False).replace("|", "\\|").replace("\n", " ")
     return f"**{escaped}**" if bold else escaped
+
+
+def for_html(cell: str) -> str:
+    """Text in which nothing is markup; bold where it is marked."""
+    plain, bold = unmarked(str(cell))
+    escaped = html.escape(plain)
+    return f"<b>{escaped}</b>" if bold else escaped
 
 
 def for_latex(said: str) -> str:

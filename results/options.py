@@ -28,11 +28,13 @@ examples
   python -m results outputs --where transductive=false --format latex --output table.tex
   python -m results outputs --compare reptile fomaml
   python -m results outputs --rank
+  python -m results outputs/new --against outputs/old --fail-on-worse
   python -m results outputs/combinations --findings
   python -m results outputs --figures figures --report report.html
 
 exit status
-  0 done   1 no completed evaluation, or none that a finding needs   2 an option is wrong"""
+  0 done   1 no completed evaluation, or none that a finding needs, or --fail-on-worse found one
+  2 an option is wrong"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -106,10 +108,22 @@ def add_other_tables(parser: Parser) -> None:
         "to the best, corrected for their number, and who shares a tier",
     )
     instead.add_argument(
+        "--against",
+        metavar="OLD",
+        action="append",
+        help="print each cell beside that of the records in OLD instead: what is better or worse "
+        "by more than noise, and what the settings differ in; may be repeated",
+    )
+    instead.add_argument(
         "--findings",
         action="store_true",
         help="print instead which of the paper's qualitative findings hold in these records, with "
         "the differences and intervals that decide it",
+    )
+    parser.add_argument(
+        "--fail-on-worse",
+        action="store_true",
+        help="with --against: exit status 1 where a cell is worse by more than noise",
     )
 
 
@@ -119,8 +133,8 @@ def add_output_options(parser: Parser) -> None:
         "--format",
         choices=formats.STYLES,
         default="text",
-        help="text, markdown or latex (booktabs) to read; csv or parquet for numbers, a line a "
-        "cell (default: text)",
+        help="text, markdown, latex (booktabs) or html to read; csv or parquet for numbers, a line "
+        "a cell (default: text)",
     )
     parser.add_argument(
         "--wide", action="store_true", help="whole lines, where the terminal is narrower"

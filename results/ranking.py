@@ -255,16 +255,10 @@ def as_number(value: float, form: str) -> str:
 
 def cell_of(line: Mapping[str, Any]) -> str:
     """'95.55 *' of the best, '-11.17 ± 0.36 (0.65)' of another."""
-    difference, *widths = (
-        line[key] for key in ("difference", "half_width", "half_width_new_classes")
-    )
-    percent = line["metric"] == "accuracy"
-    signed, plain, scale = ("+.2f", ".2f", 100) if percent else ("+.3g", ".2g", 1)
     if pd.isna(line["p_value"]):
-        return formats.marked(format(scale * line["mean"], ".2f" if percent else ".3g"))
-    width, wider = (as_number(scale * value, plain) for value in widths)
-    brackets = "" if wider == "-" else f" ({wider})"
-    text = f"{scale * difference:{signed}} ± {width}{brackets}"
+        percent = line["metric"] == "accuracy"
+        return formats.marked(f"{100 * line['mean']:.2f}" if percent else f"{line['mean']:.3g}")
+    text = tables.show_difference(line)
     return formats.marked(text) if line["tier"] == 1 else text
 
 

@@ -6,7 +6,7 @@ becomes a row key, so that no two different things ever share a number.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -271,6 +271,17 @@ def show_number(mean: float, half_width: float, metric: str, wider: float = np.n
     width = "-" if np.isnan(half_width) else f"{scale * half_width:.{digits}f}"
     brackets = "" if np.isnan(wider) else f" ({scale * wider:.{digits}f})"
     return f"{scale * mean:.{digits}f} ± {width}{brackets}"
+
+
+def show_difference(line: Mapping[str, Any]) -> str:
+    """'+0.62 ± 0.41 (0.50)' of difference, half_width and half_width_new_classes; in points where
+    the metric is accuracy."""
+    percent = line["metric"] == "accuracy"
+    form, plain, scale = ("+.2f", ".2f", 100) if percent else ("+.3g", ".2g", 1)
+    width, wider = line["half_width"], line["half_width_new_classes"]
+    shown = "-" if np.isnan(width) else f"{scale * width:{plain}}"
+    brackets = "" if np.isnan(wider) else f" ({scale * wider:{plain}})"
+    return f"{scale * line['difference']:{form}} ± {shown}{brackets}"
 
 
 def layout(table: Table) -> pd.DataFrame:

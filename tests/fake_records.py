@@ -191,7 +191,7 @@ def scored(
     """
     for method, mean in means.items():
         for seed in seeds:
-            rng = np.random.default_rng([seed, len(method), ord(method[0])])
+            rng = np.random.default_rng([seed, len(method), ord(method[0]), round(1000 * mean)])
             own = mean + spread * rng.standard_normal()
             rows, scores = [], {}
             for shots, transductive in cells:

@@ -108,8 +108,8 @@ def test_what_is_printed(runs, capsys, tmp_path):
     head = next(line for line in text.splitlines() if line.startswith("method"))
     assert head.split()[:5] == ["method", "tier", "mean", "rank", "all"]
     last = next(line for line in text.splitlines() if line.startswith("FOMAML"))
-    assert last.split()[:4] == ["FOMAML", "2", "3", f"{last.split()[3]}"]
-    assert last.split()[3].startswith("-20.")
+    assert last.split()[:3] == ["FOMAML", "2", "3"]
+    assert -25 < float(last.split()[3]) < -15
     assert main([str(runs), "--rank", "--where", "seed=0"]) == 0
     assert "With one seed a difference is about this run" in capsys.readouterr().out
     file = tmp_path / "rank.csv"

@@ -260,7 +260,7 @@ def test_a_running_job_can_be_plotted(tmp_path, capsys):
         (
             ["--format", "word"],
             "argument --format: invalid choice: 'word' (choose from text, csv, "
-            "markdown, latex, parquet)",
+            "markdown, latex, html, parquet)",
         ),
         (["--format", "parquet"], "argument --format: parquet is binary and needs --output FILE"),
         (
@@ -276,8 +276,8 @@ def test_a_running_job_can_be_plotted(tmp_path, capsys):
 )
 def test_a_wrong_option_is_one_line_with_what_is_allowed(runs, capsys, arguments, message):
     said = fails(capsys, runs, *arguments).replace(
-        "(choose from 'text', 'csv', 'markdown', 'latex', 'parquet')",
-        "(choose from text, csv, markdown, latex, parquet)",
+        "(choose from 'text', 'csv', 'markdown', 'latex', 'html', 'parquet')",
+        "(choose from text, csv, markdown, latex, html, parquet)",
     )
     assert said.startswith(message)
 
