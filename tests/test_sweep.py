@@ -17,7 +17,8 @@ from benchmark.running.job import run_job
 from benchmark.running.summary import Summary
 from tests.forks import SINE, Fault, Forks, numbers
 
-NETWORKS = "model._target_=benchmark.models.MLP,tests.broken.Raises,tests.broken.NotANumber"
+BROKEN = [f"tests.broken.{name}" for name in ("Killed", "Raises", "NotANumber")]
+NETWORKS = f"model._target_={BROKEN[0]},benchmark.models.MLP,{BROKEN[1]},{BROKEN[2]}"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,8 @@ def test_failures_stay_local_and_only_they_are_tried_again(forks, tmp_path):
     argv = sweep(tmp_path / "sweep", NETWORKS)
     first = forks.run(tmp_path / "1.log", argv)
     assert first.code == 1
-    assert statuses(tmp_path / "sweep") == ["completed", "failed", "failed"]
+    assert statuses(tmp_path / "sweep") == ["completed", "failed", "failed", "failed"]
+    assert "failed: Killed: the job's process was killed by SIGKILL" in first.output
     assert "failed: RuntimeError: this network cannot be built" in first.output
     assert "failed: Diverged: the parameters were no longer finite" in first.output
     (table, problems) = first.output.split("Not (or not fully) in the table:")
@@ -59,7 +61,7 @@ def test_failures_stay_local_and_only_they_are_tried_again(forks, tmp_path):
     second = forks.run(tmp_path / "2.log", argv)
     assert second.code == 1
     assert second.output.count("already completed") == 1
-    assert second.output.count("failed: ") == 2
+    assert second.output.count("failed: ") == 3
 
 
 def test_two_sweeps_at_once_share_the_work(forks, tmp_path, single):

@@ -1,17 +1,18 @@
 """A job's computation in a process of its own: what kills it leaves the sweep alive.
 
-The job itself, with its lock and its record, stays in the sweep's process. Costs the seconds of
-TensorFlow's import a job; in return jobs share no memory, threads or settings.
+The job itself, with its lock and its record, stays in the sweep's process. The processes are forks
+of one that has imported TensorFlow, so that a job waits for no import; they share no memory that
+one of them writes, no threads and no settings.
 """
 
 import contextlib
-import dataclasses
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from benchmark.config import Settings
-from benchmark.running.child import ANSWER, REQUEST
+from benchmark.running import child
 from benchmark.running.interruption import Interrupted, Interruption
-from benchmark.running.record import CannotWrite
-from tasks.checks import ConfigError
 
 SECONDS_BETWEEN_LOOKS = 0.1
+SERVED: dict[str, str] = {}  # the environment in which this process has started its fork server
 
 
 class Killed(RuntimeError):
@@ -42,46 +42,93 @@ def compute_apart(
 
     A signal that `interruption` notes is passed on. Raises Killed where the process was killed.
     """
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        request: dict[str, Any] = {"directory": str(directory), "began": began}
-        request |= {"plain": settings.plain, "runtime": dataclasses.asdict(settings.runtime)}
-        Path(folder, REQUEST).write_text(json.dumps(request | {"logging": job_logging()}))
-        code = run_child(interruption, folder)
-        if not Path(folder, ANSWER).exists():
-            raise Killed(meaning_of(code))
-        answer = json.loads(Path(folder, ANSWER).read_text())
-    if error := answer.get("error"):
-        raise received(error) from TracebackOfChild(f"\n{error['traceback']}")
+    context = chosen_context()
+    ours, theirs = context.Pipe()
+    job = (theirs, settings, directory, began, job_logging())
+    process = context.Process(target=child.main, args=job)
+    with ours:
+        try:
+            with theirs, searching_as_here():
+                process.start()
+            answer = answer_of(process, ours, interruption)
+        except (EOFError, ConnectionError):
+            if interruption.signal is not None:
+                raise Interrupted(interruption.signal) from None
+            raise Killed(meaning_of(ended(process))) from None
+        except BaseException:
+            ended(process, kill=True)
+            raise
+    ended(process)
+    if answer is not None:
+        error, text = answer
+        raise received(error) from TracebackOfChild(f"\n{text}")
 
 
-def run_child(interruption: Interruption, folder: str) -> int:
-    """Start `benchmark.running.child` on a request and wait; returns the exit code."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "benchmark.running.child", folder],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdin=subprocess.PIPE,
-        bufsize=0,
-        process_group=0,  # a Ctrl-C reaches it once, from here
-    )
-    assert child.stdin is not None
-    told = False
+def chosen_context() -> Any:
+    """A server that forks; or new processes, where forks are not safe or the environment differs.
+
+    Libraries read variables when they are loaded, which in the server they are already.
+    """
+    if not SERVED:
+        SERVED.update(os.environ)
+    method = "forkserver" if sys.platform == "linux" and os.environ == SERVED else "spawn"
+    inherited = multiprocessing.get_start_method(allow_none=True)
+    if inherited not in (None, *multiprocessing.get_all_start_methods()):
+        multiprocessing.set_start_method(method, force=True)  # children do not know joblib's own
+    context = multiprocessing.get_context(method)
+    context.set_forkserver_preload(["benchmark.running.preloaded"])
+    return context
+
+
+@contextlib.contextmanager
+def searching_as_here() -> Iterator[None]:
+    """Have new interpreters find modules where this one does: the server is not told otherwise."""
+    wanted = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ[name] for name in wanted if name in os.environ}
+    os.environ |= wanted
     try:
-        while True:
-            try:
-                return child.wait(SECONDS_BETWEEN_LOOKS)
-            except subprocess.TimeoutExpired:
-                if interruption.signal is not None and not told:
-                    told = True
-                    with contextlib.suppress(BrokenPipeError):
-                        child.stdin.write(bytes([interruption.signal]))
+        yield
     finally:
-        child.kill()
-        child.wait()
-        child.stdin.close()
+        for name in wanted:
+            del os.environ[name]
+        os.environ |= before
 
 
-def meaning_of(code: int) -> str:
+def answer_of(process: BaseProcess, line: Connection, interruption: Interruption) -> Any:
+    """What `child.main` sends. Raises EOFError or ConnectionError where it ends before."""
+    told = False
+    while not line.poll(SECONDS_BETWEEN_LOOKS) and process.is_alive():
+        if interruption.signal is not None and not told:
+            told = True
+            with contextlib.suppress(ConnectionError):
+                line.send(interruption.signal)
+    if not line.poll():  # what it has started itself may hold the line
+        raise EOFError
+    return line.recv()
+
+
+def received(error: BaseException | tuple[str, str]) -> BaseException:
+    """What `child.sendable` made: an error of ours, or a RuntimeError of another's name."""
+    if isinstance(error, BaseException):
+        return error
+    name, text = error
+    return type(name, (RuntimeError,), {})(text)
+
+
+def ended(process: BaseProcess, kill: bool = False) -> int | None:
+    """The exit code of a process, once it has ended; None where it was never started."""
+    if process.pid is None:
+        return None
+    if kill:
+        process.kill()
+    process.join()
+    return process.exitcode
+
+
+def meaning_of(code: int | None) -> str:
     """Words for an exit code."""
+    if code is None:
+        return "the job's process could not be started: the one that forks it has ended"
     if code >= 0:
         return f"the job's process ended with exit code {code}"
     text = f"the job's process was killed by {signal.Signals(-code).name}"
@@ -93,11 +140,3 @@ def job_logging() -> Any:
     if not HydraConfig.initialized():
         return None
     return OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
-
-
-def received(error: dict[str, Any]) -> BaseException:
-    """What `child.sendable` sent: an error of ours, or a RuntimeError with its name and text."""
-    ours = {cls.__name__: cls for cls in (ConfigError, CannotWrite, Interrupted)}
-    if error["name"] in ours:
-        return ours[error["name"]](*error["arguments"])
-    return type(error["name"], (RuntimeError,), {})(error["text"])

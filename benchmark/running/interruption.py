@@ -65,6 +65,13 @@ class Interruption:
             signal.raise_signal(self.noted)
 
 
+def ignore_signals() -> None:
+    """Mind none of the signals that ask to stop: another process does, and passes them on."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def schedulers() -> list[int]:
     """The signals by which a scheduler's library, where there is one, asks for a checkpoint."""
     names = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
