@@ -23,38 +23,34 @@ class Folder(PictureTask):
         return Path(self.directory).expanduser()
 
     @cached_property
-    def files(self) -> dict[str, list[Path]]:
-        """The files of each class: "train/cat" where there are split folders, else "cat".
+    def found(self) -> dict[str, dict[str, list[Path]]]:
+        """The files of each class of each split; of the split "" where there are no split folders.
 
         Raises ConfigError where a folder holds nothing that could be meant.
         """
         rule = "a folder of classes, or of train, test and perhaps val with classes in each"
         require(self.root.is_dir(), "task.directory", self.directory, rule)
-        found: dict[str, list[Path]] = {}
+        found: dict[str, dict[str, list[Path]]] = {}
         if (self.root / "train").is_dir() or (self.root / "test").is_dir():
-            for folder in (self.root / name for name in SPLITS):
-                for name, files in classes_of(folder).items():
-                    found[f"{SPLITS[folder.name]}/{name}"] = files
+            for folder, split in SPLITS.items():
+                found[split] = found.get(split, {}) | classes_of(self.root / folder)
             for split in ("train", "test"):
-                holds = any(name.startswith(f"{split}/") for name in found)
                 rule = f"a folder with class folders in {split}/ too, beside those it has"
-                require(holds, "task.directory", self.directory, rule)
+                require(bool(found[split]), "task.directory", self.directory, rule)
         else:
-            found |= classes_of(self.root)
-            rule = f"a folder that holds at least 4 class folders, not {len(found)}"
-            require(len(found) >= 4, "task.directory", self.directory, rule)
+            found[""] = classes_of(self.root)
+            rule = f"a folder that holds at least 4 class folders, not {len(found[''])}"
+            require(len(found[""]) >= 4, "task.directory", self.directory, rule)
         self.check_classes(found)
-        return found
+        return {split: classes for split, classes in found.items() if classes}
 
-    def check_classes(self, found: dict[str, list[Path]]) -> None:
+    def check_classes(self, found: dict[str, dict[str, list[Path]]]) -> None:
         """No class may be empty, and none in two splits."""
         kinds = ", ".join(KINDS)
-        for name, files in found.items():
+        of: dict[str, str] = {}
+        for split, name, files in ((s, n, files) for s in found for n, files in found[s].items()):
             rule = f"without empty classes: {name} has no {kinds}; add images or remove the folder"
             require(bool(files), "task.directory", self.directory, rule)
-        of: dict[str, str] = {}
-        for full in found:
-            split, _, name = full.rpartition("/")
             if name in of:
                 raise ConfigError(
                     f"task.directory={self.directory}: must have each class in one split, but "
@@ -62,8 +58,16 @@ class Folder(PictureTask):
                 )
             of[name] = split
 
+    @property
+    def files(self) -> dict[str, list[Path]]:
+        """The files of each class."""
+        return {name: files for classes in self.found.values() for name, files in classes.items()}
+
     def counted(self) -> dict[str, int]:
         return {name: len(files) for name, files in self.files.items()}
+
+    def given(self) -> dict[str, list[str]] | None:
+        return None if "" in self.found else {s: [*names] for s, names in self.found.items()}
 
     def pictures(self) -> Pictures:
         listing = [

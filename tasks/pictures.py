@@ -37,10 +37,7 @@ class Pictures(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PictureTask(ImageTask):
-    """What tasks of image files share; subclasses say which classes there are, and their images.
-
-    A class is named "SPLIT/NAME" where its split is given, and NAME where `split_seed` decides.
-    """
+    """What tasks of image files share; subclasses say which classes there are, and their images."""
 
     size: Any  # pixels a side, or [height, width]
     channels: int
@@ -56,7 +53,11 @@ class PictureTask(ImageTask):
         return (height, width, self.channels)
 
     def counted(self) -> dict[str, int]:
-        """How many images each class has, in the order of `pictures`."""
+        """How many images each class has, in the order of `pictures`. Raises ConfigError."""
+        raise NotImplementedError
+
+    def given(self) -> dict[str, list[str]] | None:
+        """The classes of each split; None where `split_seed` decides. Raises ConfigError."""
         raise NotImplementedError
 
     def pictures(self) -> Pictures:
@@ -78,31 +79,32 @@ class PictureTask(ImageTask):
 
     def check_splits(self) -> None:
         """The numbers of classes must leave some for each split."""
-        names, carved = list(self.counted()), self.validation_classes
-        if given_splits(names):
+        classes, carved = sum(map(bool, self.counted().values())), self.validation_classes
+        if self.given() is not None:
             rule = "null: the splits are given"
             require(self.train_classes is None, "task.train_classes", self.train_classes, rule)
             rule = "0: the splits are given"
             require(carved == 0, "task.validation_classes", carved, rule)
             return
-        most = len(names) - 4
-        rule = f"at most {most}, since of {len(names)} classes training and test need 2 each"
+        most = classes - 4
+        rule = f"at most {most}, since of {classes} classes training and test need 2 each"
         require(carved <= max(most, 0), "task.validation_classes", carved, rule)
         if self.train_classes is not None:
-            most = len(names) - carved - 2
-            rule = f"between 2 and {most}: of {len(names)} classes the test needs 2"
+            most = classes - carved - 2
+            rule = f"between 2 and {most}: of {classes} classes the test needs 2"
             fits = 2 <= self.train_classes <= most
             require(fits, "task.train_classes", self.train_classes, rule)
 
     def members(self) -> dict[str, np.ndarray]:
         """The numbers of each split's classes, ascending."""
-        names = list(self.counted())
-        if splits := given_splits(names):
-            of = np.array([name.split("/", 1)[0] for name in names])
-            return {split: np.flatnonzero(of == split) for split in splits}
-        order = numpy_generator(self.split_seed, "class split").permutation(len(names))
+        counted = self.counted()
+        if (given := self.given()) is not None:
+            numbers = {name: number for number, name in enumerate(counted)}
+            return {split: np.sort([numbers[n] for n in names]) for split, names in given.items()}
+        usable = np.flatnonzero([*counted.values()])
+        order = usable[numpy_generator(self.split_seed, "class split").permutation(len(usable))]
         carved = self.validation_classes
-        left = len(names) - carved
+        left = len(usable) - carved
         train = self.train_classes or min((2 * left + 1) // 3, left - 2)
         parts = np.split(order, [train, train + carved])
         chosen = dict(zip(("train", "validation", "test"), map(np.sort, parts), strict=True))
@@ -111,7 +113,7 @@ class PictureTask(ImageTask):
     def split_sizes(self) -> dict[str, Size]:
         counted = list(self.counted().items())
         return {
-            split: Size.of({counted[c][0].split("/")[-1]: counted[c][1] for c in classes})
+            split: Size.of(dict(counted[c] for c in classes))
             for split, classes in self.members().items()
         }
 
@@ -120,7 +122,7 @@ class PictureTask(ImageTask):
         if broken:
             log.warning("%d images cannot be read and are left out: %s", *shortened(broken))
         starts = np.cumsum(counts, dtype=np.int64) - counts
-        names = tuple(name.split("/", 1)[-1] for name in self.counted())
+        names = tuple(self.counted())
         every = ImageSet(images, starts.astype(np.int32), counts, np.zeros_like(counts), names)
         return {split: every.select(classes) for split, classes in self.members().items()}
 
@@ -133,11 +135,6 @@ class PictureTask(ImageTask):
         made = f"v{CACHE_FORMAT} {self.input_shape} {self.invert}\n{listing}"
         digest = hashlib.sha256(made.encode()).hexdigest()[:16]
         return cache.folder(self.cache_dir) / f"{title}-{digest}.cache"
-
-
-def given_splits(names: Sequence[str]) -> list[str]:
-    """The splits that names like "train/cat" speak of; none where they do not."""
-    return list(dict.fromkeys(name.split("/", 1)[0] for name in names if "/" in name))
 
 
 def shortened(names: Sequence[str], most: int = 3) -> tuple[int, str]:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from tasks import network
 from tasks.base import Size
 from tasks.checks import ConfigError
-from tasks.omniglot import Omniglot, cache, source
+from tasks.omniglot import Omniglot, cache
 from tasks.omniglot.characters import ordered, split_classes
 
 ROOT = Path(__file__).parents[1]
@@ -345,11 +346,11 @@ def closed_port():
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(source, "PROBE_SECONDS", 2)
+    monkeypatch.setattr(network, "PROBE_SECONDS", 2)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        assert "timed out" in source.unreachable(url)
-    monkeypatch.setattr(source, "PROBE_SECONDS", 0.4)
-    monkeypatch.setattr(source, "connection_error", lambda url: time.sleep(5))
-    assert source.unreachable("https://x") == "no answer from https://x in 0.4 s"
+        assert "timed out" in network.unreachable(url)
+    monkeypatch.setattr(network, "PROBE_SECONDS", 0.4)
+    monkeypatch.setattr(network, "connection_error", lambda url: time.sleep(5))
+    assert network.unreachable("https://x") == "no answer from https://x in 0.4 s"

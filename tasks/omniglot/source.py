@@ -1,11 +1,6 @@
 """Where the drawings come from: a data set prepared by TFDS, or downloaded through it."""
 
-import http.client
 import os
-import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +9,11 @@ import numpy as np
 
 from tasks.checks import ConfigError, require
 from tasks.images import SIDE
+from tasks.network import unreachable
 from tasks.omniglot.characters import Characters, ordered
 
 VERSION = "3.0.0"  # of the TFDS data set
 SOURCE_SIDE = 105  # pixels a side in the data set
-PROBE_SECONDS = 8
 PREPARED = f"a directory in which TFDS has prepared the whole of Omniglot {VERSION}"
 
 
@@ -70,35 +65,6 @@ def out_of_reach(builder: Any, problem: str) -> ConfigError:
         f"({' '.join(problem.split())}): set task.data_dir or TFDS_DATA_DIR to {PREPARED}, "
         "connect this machine to the network, or use task=glyphs, which needs no data"
     )
-
-
-def unreachable(url: str) -> str | None:
-    """Why no answer comes from `url`, directly or through the configured proxy; None if one does.
-
-    TFDS itself would try for minutes. The thread bounds what a time-out does not: a name server
-    that never answers.
-    """
-    outcome: list[str | None] = []
-    probe = threading.Thread(target=lambda: outcome.append(connection_error(url)), daemon=True)
-    probe.start()
-    probe.join(PROBE_SECONDS)
-    return outcome[0] if outcome else f"no answer from {url} in {PROBE_SECONDS} s"
-
-
-def connection_error(url: str) -> str | None:
-    """Ask for the head of `url`; any answer of the server counts, even an error or a certificate
-    Python does not trust, since TFDS may know better ones."""
-    try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS / 2
-        ):
-            return None
-    except urllib.error.HTTPError:
-        return None
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
-            return None
-        return f"{url}: {error}"
 
 
 def read_drawings(
