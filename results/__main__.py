@@ -8,7 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from results import against, comparison, findings, formats, paper, ranking, records, tables
+from results import (
+    against,
+    comparison,
+    findings,
+    formats,
+    paper,
+    planning,
+    ranking,
+    records,
+    tables,
+)
 from results.grouping import BadOption, narrow, resolve_key
 from results.options import Parser, build_parser
 
@@ -21,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.fail_on_worse and not options.against:
         parser.error("argument --fail-on-worse: needs --against")
+    if bool(options.plan) != (options.margin is not None):
+        parser.error("argument --plan: needs --margin POINTS, and --margin needs --plan A B")
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
     found = records.read_records(options.directories)
@@ -67,6 +79,8 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
         emit(options, or_error(parser, "--compare", partial(compared, options, found)))
     elif options.rank:
         emit(options, or_error(parser, "--rank", partial(ranked, options, found)))
+    elif options.plan:
+        emit(options, or_error(parser, "--plan", partial(planned, options, found)))
     elif options.against:
         status = emit_against(options, found, parser)
     elif options.findings:
@@ -110,6 +124,15 @@ def ranked(options: argparse.Namespace, found: records.Records) -> str | bytes:
     made = ranking.rankings(found, options.rows, options.columns)
     say(f"not ranked: {problem}" for one in made for problem in one.problems)
     return ranking.render(made, style_of(options))
+
+
+def planned(options: argparse.Namespace, found: records.Records) -> str | bytes:
+    """What would decide between two methods, in the chosen format."""
+    first, second = options.plan
+    made, problems = planning.plans(found, first, second, options.margin)
+    say(problems)
+    machine = planning.machine_of(found.runs)
+    return planning.render(made, options.plan, options.margin, machine, style_of(options))
 
 
 def emit_against(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:

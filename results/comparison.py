@@ -195,6 +195,15 @@ def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.Da
     Raises:
         BadOption: a side matches nothing, or no two evaluations share seed, data and protocol.
     """
+    return differences_of(*pairs_of(found, first, second))
+
+
+def pairs_of(found: records.Records, first: str, second: str) -> tuple[pd.DataFrame, list[str]]:
+    """The evaluations of two methods that met the same episodes, and the keys of their protocols.
+
+    A line a pair: the keys, seed, and of each side run_first, scores_first, classes_first,
+    test_classes_first. Arguments and errors are those of `paired_table`.
+    """
     frame = found.completed
     sides = [
         select(frame, side.split(";") if "=" in side else [f"method={side}"])
@@ -219,7 +228,7 @@ def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.Da
         raise BadOption(
             f"no evaluation of {first!r} shares seed, data and protocol with one of {second!r}"
         )
-    return differences_of(pairs, [key for key in context if key in pairs])
+    return pairs, [key for key in context if key in pairs]
 
 
 def pair_up(
@@ -228,7 +237,7 @@ def pair_up(
     """Evaluations of both sides that met the same episodes, matched; a setting that a baseline
     does not have, or that only one side varies, stays out of the match."""
     both = [key for key in on if all(side[key].notna().any() for side in sides)]
-    kept = ["run", "scores"]
+    kept = [key for key in ("run", "scores", "classes", "test_classes") if key in sides[0]]
     left = sides[0][list(dict.fromkeys([*both, *context, *kept]))]
     extra = [key for key in context if key not in both and sides[0][key].isna().all()]
     right = sides[1][[*both, *extra, *kept]]

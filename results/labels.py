@@ -86,6 +86,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """'1 h 05 min', '3 min 20 s' or '12.3 s'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def column_label(values: Mapping[Hashable, Any]) -> str:
     """'5-way 1-shot transductive' for {'ways': 5, 'shots': 1, 'transductive': True}."""
     words = []

@@ -29,6 +29,7 @@ examples
   python -m results outputs --compare reptile fomaml
   python -m results outputs --rank
   python -m results outputs/new --against outputs/old --fail-on-worse
+  python -m results outputs --plan reptile fomaml --margin 0.5
   python -m results outputs/combinations --findings
   python -m results outputs --figures figures --report report.html
 
@@ -115,10 +116,24 @@ def add_other_tables(parser: Parser) -> None:
         "by more than noise, and what the settings differ in; may be repeated",
     )
     instead.add_argument(
+        "--plan",
+        metavar=("A", "B"),
+        nargs=2,
+        help="print instead how many more seeds and episodes decide whether A beats B (named as "
+        "for --compare) by --margin, and what they cost",
+    )
+    instead.add_argument(
         "--findings",
         action="store_true",
         help="print instead which of the paper's qualitative findings hold in these records, with "
         "the differences and intervals that decide it",
+    )
+    parser.add_argument(
+        "--margin",
+        metavar="POINTS",
+        type=positive,
+        help="with --plan: the least difference that matters, in points of accuracy (of another "
+        "score as it is)",
     )
     parser.add_argument(
         "--fail-on-worse",
@@ -159,3 +174,14 @@ def keys_of(text: str) -> list[str]:
     if not keys:
         raise argparse.ArgumentTypeError("needs at least one key")
     return keys
+
+
+def positive(text: str) -> float:
+    """A number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number

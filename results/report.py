@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from results import comparison, figures, gallery, labels, palette, plotting, records, schema, tables
 from results.html_table import WIDEST, grid_of
 from results.inline_svg import inline_svg, marker_path
-from results.labels import show_value
+from results.labels import duration, show_value
 from results.schema import PAGE
 
 HERE = Path(__file__).parent
@@ -150,16 +150,6 @@ def facts_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
     if "finished" in runs and runs["finished"].notna().any():
         facts.append(("last finished", str(runs["finished"].dropna().max())[:10]))
     return facts
-
-
-def duration(seconds: float) -> str:
-    """'1 h 05 min', '3 min 20 s' or '12.3 s'."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def table_of(table: tables.Table) -> dict[str, Any]:

@@ -7,7 +7,7 @@ that is truly best is in the first tier in 95 of 100 such comparisons or more
 (tests/test_standing.py), while a difference that is no larger than its noise never makes a tier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -107,26 +107,62 @@ def directed(contrast: Contrast, sign: int) -> Contrast:
     return Contrast(**{**vars(contrast), "mean": -contrast.mean})
 
 
+@dataclass(frozen=True)
+class Undecided:
+    """The best of a column and the one that it is least sure to be better than, by their cells.
+
+    contrast: their difference; differences: [episode] of each seed, positive where the best is
+    better.
+    """
+
+    best: int
+    other: int
+    contrast: Contrast
+    differences: list[np.ndarray]
+
+
 def marks(
     frame: pd.DataFrame, cells: pd.DataFrame, rows: Sequence[str], columns: Sequence[str]
-) -> list[bool | None]:
+) -> tuple[list[bool | None], list[Undecided]]:
     """For each cell whether it is the best of its column or cannot be told from that.
 
     None where no test is possible: a column of one cell, or one in which scores are missing or
-    that holds other episodes.
+    that holds other episodes. And of each column what is not decided, where it has several seeds.
 
     Args:
         frame: evaluations; cells: `summarise(frame, [*columns, *rows])`.
     """
     found: dict[int, bool | None] = dict.fromkeys(cells.index)
+    undecided: list[Undecided] = []
     groups, reader = groups_of(frame, cells, [*rows, *columns]), Reader()
     for members in members_of(cells, columns):
         sides = sides_of([groups[i] for i in members], reader) if len(members) > 1 else None
         if sides:
-            metric, order = cells["metric"][members[0]], best_first(cells.loc[members])
-            standing = first_tier(sides, order, sign_of(metric))
+            sign, order = sign_of(cells["metric"][members[0]]), best_first(cells.loc[members])
+            standing = first_tier(sides, order, sign)
             found |= {i: standing[place].tier == 1 for place, i in enumerate(members)}
-    return [found[i] for i in cells.index]
+            undecided += open_question(members, sides, order, standing, sign)
+    return [found[i] for i in cells.index], undecided
+
+
+def open_question(
+    members: Sequence[int],
+    sides: Sequence[Side],
+    order: Sequence[int],
+    standing: Mapping[int, Place],
+    sign: int,
+) -> list[Undecided]:
+    """Of those that cannot be told from the best of a column the one that seems furthest away."""
+    best, *others = order
+    alike = [(i, c) for i in others if standing[i].tier == 1 and (c := standing[i].to_best)]
+    if not alike:
+        return []
+    other, contrast = max(alike, key=lambda pair: pair[1].mean)
+    if contrast.seeds < 2 or contrast.mean <= 0:
+        return []
+    seeds = sorted(set(sides[best]) & set(sides[other]))
+    pairs = [contrasts.difference_of(sides[best][s], sides[other][s]).scores for s in seeds]
+    return [Undecided(members[best], members[other], contrast, [sign * part for part in pairs])]
 
 
 def groups_of(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import formats, records, schema, standing
+from results import formats, power, records, schema, standing
 from results.comparison import compare_with_published
 from results.grouping import (
     baselines_last,
@@ -29,6 +29,7 @@ from results.labels import (
     counted,
     method_name,
     protocol_labels,
+    row_label,
     short_key,
     show_value,
 )
@@ -132,8 +133,9 @@ def one_table(
     down = list(dict.fromkeys([*down, *needed]))
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
     cells = cells.drop(columns="runs")
-    cells["best"] = pd.array(standing.marks(frame, cells, down, across), dtype="boolean")
-    caption = caption_of(cells)
+    marked, undecided = standing.marks(frame, cells, down, across)
+    cells["best"] = pd.array(marked, dtype="boolean")
+    caption = [*caption_of(cells), *too_few_seeds(undecided, cells, down, across)]
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
     caption += following(frame, [*across, *down])
@@ -237,6 +239,32 @@ def caption_of(cells: pd.DataFrame) -> list[str]:
             "for these, however many episodes there are."
         )
     return lines
+
+
+def too_few_seeds(
+    undecided: Sequence[standing.Undecided],
+    cells: pd.DataFrame,
+    rows: Sequence[str],
+    columns: Sequence[str],
+) -> list[str]:
+    """A line where a difference that is shown takes more seeds: about the one that takes fewest."""
+    options = []
+    for question in undecided:
+        gap, episodes = question.contrast.mean, question.contrast.episodes
+        needed = power.seeds_needed(gap, power.spread_of(question.differences), episodes)
+        if needed is not None and needed > question.contrast.seeds:
+            options.append((needed, question.contrast.seeds, gap, question.best, question.other))
+    if not options:
+        return []
+    needed, seeds, gap, *both = min(options)
+    lines: Any = cells.loc[both].to_dict("records")
+    best, other = (row_label({key: line[key] for key in rows}) for line in lines)
+    where = column_label({key: lines[0][key] for key in columns})
+    shown = f"{100 * gap:.2f} points" if lines[0]["metric"] == "accuracy" else f"{gap:.3g}"
+    return [
+        f"{counted(seeds, 'seed').capitalize()} are too few for some differences: if {best} is "
+        f"truly better than {other} by {shown} ({where}), about {needed} tell it (--plan)."
+    ]
 
 
 def usual_seeds(cells: pd.DataFrame) -> int:

@@ -51,7 +51,8 @@ def test_the_best_of_a_column_and_what_cannot_be_told_from_it_are_marked(runs):
 )
 def test_marks_in_every_format(runs, style, told, other):
     text = str(tables.render([table_of(runs)], style))
-    lines = [line for line in text.splitlines() if "MAML" in line or "Reptile" in line]
+    table = [line for line in text.splitlines() if " few " not in line]  # not the caption
+    lines = [line for line in table if "MAML" in line or "Reptile" in line]
     assert [bool(pd.Series(line.rstrip()).str.contains(told)[0]) for line in lines] == [
         False,
         True,
@@ -135,3 +136,12 @@ def test_errors_are_better_the_smaller(tmp_path):
     lines = ranking.rankings(records.read_records([tmp_path]))[0].lines.set_index("method")
     assert lines.loc["reptile", "difference"] == pytest.approx(0.1, abs=0.01)
     assert lines["tier"].to_dict() == {"maml": 1, "reptile": 2}
+
+
+def test_a_table_says_when_its_seeds_are_too_few(tmp_path):
+    fake.scored(tmp_path, {"reptile": 0.82, "maml": 0.80}, cells=[(1, False)], spread=0.03)
+    (line,) = [s for s in table_of(tmp_path).caption if "too few" in s]
+    assert line.startswith("3 seeds are too few for some differences: if ")
+    assert "(5-way 1-shot), about " in line and line.endswith("tell it (--plan).")
+    fake.scored(tmp_path / "far", {"reptile": 0.9, "maml": 0.5}, cells=[(1, False)])
+    assert not any("too few" in s for s in table_of(tmp_path / "far").caption)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from results import formats, records, report, summary, tables
+from results import formats, labels, records, report, summary, tables
 from tests import fake_records as fake
 from tests.browser import MISSING, started
 from tests.test_figures import classified, fitted, with_predictions
@@ -179,7 +179,7 @@ def test_a_sweep_in_which_everything_failed(tmp_path, capsys):
     [(12.34, "12.3 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (90_000, "25 h 00 min")],
 )
 def test_duration(seconds, text):
-    assert report.duration(seconds) == text
+    assert labels.duration(seconds) == text
 
 
 def test_a_run_links_to_its_page(tmp_path):
