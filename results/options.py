@@ -90,6 +90,7 @@ def add_table_options(parser: Parser) -> None:
         help="compare with the published numbers: difference, verdict, and how budgets differ",
     )
     add_other_tables(parser)
+    add_options_of_these(parser)
 
 
 def add_other_tables(parser: Parser) -> None:
@@ -128,6 +129,10 @@ def add_other_tables(parser: Parser) -> None:
         help="print instead which of the paper's qualitative findings hold in these records, with "
         "the differences and intervals that decide it",
     )
+
+
+def add_options_of_these(parser: Parser) -> None:
+    """What goes with one of the other tables."""
     parser.add_argument(
         "--margin",
         metavar="POINTS",
