@@ -102,12 +102,12 @@ def draw(found: records.Records, directory: Path) -> None:
     """Write every figure that there are data for."""
     from results import figures, gallery, plotting  # a table needs no Matplotlib
 
-    known = len(found.problems)
+    known, said = len(found.problems), len(found.notes)
     with plotting.style():
         for name, (_, axes) in gallery.all_figures(found).items():
             files = figures.save(axes, directory / name)
             say([f"wrote {', '.join(map(str, files))}"])
-    say(found.problems[known:])
+    say(found.problems[known:] + found.notes[said:])
 
 
 def compared(options: argparse.Namespace, found: records.Records) -> str | bytes:

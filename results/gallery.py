@@ -1,61 +1,118 @@
 """Which figures there are data for: from the records of any runs to captioned drawings."""
 
 import itertools
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from results import drawn, figures, predictions, reading, records, schema
-from results.grouping import row_keys
-from results.labels import column_label, counted, method_name, show_value
-from results.plotting import Axes
+from results import comparison, curves, drawn, figures, palette, predictions, reading, records
+from results.grouping import row_keys, telling
+from results.labels import axis_name, column_label, counted, method_name, show_value, with_tails
+from results.panels import CannotShow, TooMuch
+from results.plotting import Figure
+from results.schema import BASELINES
 
-MOST_BARS = 24
 MOST_EPISODES = 4
 
+Picture = tuple[str, Figure]
+"""A caption and what it is about."""
 
-def all_figures(found: records.Records) -> dict[str, tuple[str, Axes]]:
-    """Every figure that the records have data for: name -> (caption, axes).
+Draw = Callable[[pd.DataFrame], Picture | None]
+"""Makes the picture of rows; None where they have nothing for it."""
+
+DIVIDED = ("task.name", "split", "model.name", "algorithm.meta_iterations")
+"""Where records have too much for one figure, they are divided by the first that varies."""
+
+SETTINGS = ("algorithm.", "task.", "model.")
+
+
+def all_figures(found: records.Records) -> dict[str, Picture]:
+    """Every figure that the records have data for: name -> (caption, figure).
 
     Names say the metric and the ways where there are several. The grid goes over the numeric
     setting with the most values; bars show methods and settings that are words. Of the episodes
     with recorded predictions the first few are drawn; a file of predictions that cannot be used
-    becomes a line in `found.problems`.
+    becomes a line in `found.problems`, what no figure can show a line in `found.notes`.
     """
-    made: dict[str, tuple[str, Axes]] = {}
-    for name, curves in parts(found.curves, ["metric"]):
-        splits = " and ".join(sorted(curves["split"].unique()))
-        made[f"learning_curves{name}"] = (
-            f"Learning curves: score on new tasks of {splits} classes.",
-            figures.learning_curves(curves),
-        )
+    looks = looks_of(found)
+    levels = published_levels(found.completed)
+    made: dict[str, Picture] = {}
+
+    def of_curves(part: pd.DataFrame) -> Picture:
+        splits = " and ".join(sorted(part["split"].unique()))
+        caption = f"Learning curves: score on new tasks of {splits} classes."
+        return caption, curves.learning_curves(part, looks, levels)
+
+    for name, part in parts(found.curves, ["metric"]):
+        made |= attempt(f"learning_curves{name}", part, of_curves, found.notes)
     for name, rows in parts(found.completed, ["metric", "ways"]):
         protocol = column_label({"ways": rows["ways"].iloc[0]}).replace("all", "regression")
-        for kind, (caption, axes) in of_evaluations(rows).items():
-            made[f"{kind}{name}"] = (f"{protocol}: {caption}", axes)
+        for kind, (part, draw) in of_evaluations(rows, looks, levels).items():
+            pictures = attempt(f"{kind}{name}", part, draw, found.notes)
+            made |= {key: (f"{protocol}: {text}", fig) for key, (text, fig) in pictures.items()}
     return made | of_the_paper(found) | of_predictions(found)
 
 
-def of_the_paper(found: records.Records) -> dict[str, tuple[str, Axes]]:
-    """The paper's figures 3 and 4 with ours over them, where runs have its budget and settings."""
-    made: dict[str, tuple[str, Axes]] = {}
-    for drawing in drawn.DRAWINGS:
-        curves = [curve for curve in drawn.curves_of(drawing, found) if len(curve.measured)]
-        if curves:
-            points = pd.concat([curve.points.assign(curve=curve.name) for curve in curves])
-            axes = figures.beside_the_paper(points, figures.axis_name(drawing.x))
-            caption = f"The paper's {drawing.name}, thin and grey, and ours: {deviations(curves)}."
-            made[f"paper_{drawing.name.replace(' ', '_')}"] = (caption, axes)
+def attempt(name: str, rows: pd.DataFrame, draw: Draw, notes: list[str]) -> dict[str, Picture]:
+    """The picture of the rows, or those of their parts, or a note that says why there is none."""
+    try:
+        picture = draw(rows)
+        return {} if picture is None else {name: picture}
+    except CannotShow as reason:
+        keys = [key for key in DIVIDED if key in rows and rows[key].nunique() > 1]
+        if not keys or not isinstance(reason, TooMuch):
+            notes.append(f"no figure {name}: {reason}; --where chooses")
+            return {}
+    made: dict[str, Picture] = {}
+    for value in sorted(rows[keys[0]].dropna().unique()):
+        part = rows[rows[keys[0]].eq(value) | rows[keys[0]].isna()]
+        made |= attempt(f"{name}_{show_value(value)}", part, draw, notes)
     return made
 
 
-def deviations(curves: list[drawn.Curve]) -> str:
+def looks_of(found: records.Records) -> Mapping[Any, palette.Look]:
+    """The looks of all methods of the records, by their names in records and in tables."""
+    frames = [frame for frame in (found.evaluations, found.curves) if len(frame)]
+    named = [one["method"] for frame in frames for one in (frame, with_tails(frame))]
+    return palette.looks(name for methods in named for name in methods.unique())
+
+
+def published_levels(evaluations: pd.DataFrame) -> pd.DataFrame | None:
+    """The published numbers beside ours, as `curves` wants them; None where there are none.
+
+    Ours have the published settings, if need be at a part of the budget.
+    """
+    if evaluations.empty or (evaluations["metric"] != "accuracy").all():
+        return None
+    keys = ["task.name", "method", "ways", "shots", "transductive"]
+    keys += [key for key in row_keys(evaluations, keys) if key.startswith(SETTINGS)]
+    beside = comparison.compare_with_published(evaluations, keys)
+    if beside.empty:
+        return None
+    same = beside["settings"].str.fullmatch("the paper's|partial: [^;]*").astype(bool)
+    levels = beside.loc[same, [*keys, "published"]]
+    return levels.assign(split="test", **{"task.ways": levels["ways"]}).drop_duplicates()
+
+
+def of_the_paper(found: records.Records) -> dict[str, Picture]:
+    """The paper's figures 3 and 4 with ours over them, where runs have its budget and settings."""
+    made: dict[str, Picture] = {}
+    for drawing in drawn.DRAWINGS:
+        ours = [curve for curve in drawn.curves_of(drawing, found) if len(curve.measured)]
+        if ours:
+            points = pd.concat([curve.points.assign(curve=curve.name) for curve in ours])
+            figure = curves.beside_the_paper(points, axis_name(drawing.x))
+            caption = f"The paper's {drawing.name}, thin and grey, and ours: {deviations(ours)}."
+            made[f"paper_{drawing.name.replace(' ', '_')}"] = (caption, figure)
+    return made
+
+
+def deviations(ours: list[drawn.Curve]) -> str:
     """'they lie 0.07 apart on average, 0.15 at most (g2 at 2000), and up to 0.05 at their ends'."""
-    points: Any = pd.concat([curve.measured.assign(curve=curve.name) for curve in curves])
+    points: Any = pd.concat([curve.measured.assign(curve=curve.name) for curve in ours])
     far = max(points.to_dict("records"), key=lambda point: abs(point["difference"]))
-    ends = pd.concat([curve.measured.tail(1) for curve in curves])["difference"].abs()
+    ends = pd.concat([curve.measured.tail(1) for curve in ours])["difference"].abs()
     return (
         f"they lie {points['difference'].abs().mean():.3f} apart on average, "
         f"{abs(far['difference']):.3f} at most ({far['curve']} at {far['x']:g}), and up to "
@@ -67,17 +124,17 @@ def parts(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[str, pd.DataFr
     """(end of the name, rows) of each combination; the name holds only the keys that vary."""
     if frame.empty:
         return
-    telling = figures.telling(frame, keys)
+    several = telling(frame, keys)
     for values, part in frame.groupby(keys, dropna=False):
         words = [
             f"{show_value(value)}{'way' if key == 'ways' else ''}"
             for key, value in zip(keys, values, strict=True)
-            if key in telling
+            if key in several
         ]
         yield "".join(f"_{word}" for word in words), part
 
 
-def of_predictions(found: records.Records) -> dict[str, tuple[str, Axes]]:
+def of_predictions(found: records.Records) -> dict[str, Picture]:
     """Single tasks before and after adaptation: the first episode of each run, then the second."""
     by_run: list[list[tuple[str, predictions.Episode]]] = []
     for run in found.runs[found.runs["status"] == "completed"].to_dict("records"):
@@ -96,65 +153,99 @@ def of_predictions(found: records.Records) -> dict[str, tuple[str, Axes]]:
     return {f"episode_{n}": picture for n, picture in enumerate(drawn, 1)}
 
 
-def prediction_figure(name: str, episode: predictions.Episode) -> tuple[str, Axes] | None:
+def prediction_figure(name: str, episode: predictions.Episode) -> Picture | None:
     """(caption, axes) of one task, or None for one that cannot be drawn."""
     if predictions.is_curve(episode):
-        axes = figures.sine_fit(predictions.curve_points(episode))
-        return f"{name}: the network before and after adaptation to the sampled points.", axes
+        figure = figures.sine_fit(predictions.curve_points(episode))
+        return f"{name}: the network before and after adaptation to the sampled points.", figure
     if predictions.is_pictures(episode):
-        axes = figures.episode_sheet(predictions.pictures(episode))
+        figure = figures.episode_sheet(predictions.pictures(episode))
         steps = counted(int(episode["steps"][-1]), "adaptation step")
-        return f"{name}: predicted class and its probability after {steps}.", axes
+        return f"{name}: predicted class and its probability after {steps}.", figure
     return None
 
 
-def of_evaluations(rows: pd.DataFrame) -> dict[str, tuple[str, Axes]]:
-    """Figures of the evaluations of one metric and number of ways."""
-    made: dict[str, tuple[str, Axes]] = {}
-    rows = figures.with_tails(rows)
+def of_evaluations(
+    rows: pd.DataFrame, looks: Mapping[Any, palette.Look], levels: pd.DataFrame | None
+) -> dict[str, tuple[pd.DataFrame, Draw]]:
+    """What to draw of the evaluations of one metric and number of ways: rows, and how."""
+
+    def steps(part: pd.DataFrame) -> Picture:
+        return "score against adaptation steps.", curves.against_steps(part, looks)
+
+    def grid(part: pd.DataFrame) -> Picture | None:
+        if not swept_settings(part):
+            return None
+        x = swept_setting(part)
+        return f"score over {axis_name(x)}.", curves.over_grid(part, x, looks, levels)
+
+    def bars(part: pd.DataFrame) -> Picture:
+        shots = part["shots"].min()
+        return (
+            f"methods and settings side by side, {shots}-shot.",
+            figures.bars(part, ("method",), looks),
+        )
+
+    made: dict[str, tuple[pd.DataFrame, Draw]] = {}
+    rows = with_tails(rows)
     if rows["steps"].nunique() > 1:
-        made["steps"] = ("score against adaptation steps.", figures.against_steps(rows))
-    keys = row_keys(rows, ["shots", "transductive", "steps"])
-    swept = [
+        made["steps"] = rows, steps
+    last = at_the_end(rows)
+    if swept := swept_settings(last):
+        made["grid"] = last, grid
+        if len(both := heat_map_rows(last, swept_setting(last))):
+            made["heat_map"] = both, heat_maps
+    trained = rows.loc[~rows["method"].isin(BASELINES), "method"]
+    if {*row_keys(last, ["shots", "transductive"])} - {*swept, "method"} or trained.nunique() > 1:
+        made["methods"] = of_one_protocol(last), bars
+    return made
+
+
+def heat_maps(rows: pd.DataFrame) -> Picture:
+    y = swept_setting(rows)
+    return f"score over {axis_name(y)} and shots.", figures.heat_maps(rows, "shots", y)
+
+
+def at_the_end(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those after the most adaptation steps of their run, and those that take none."""
+    most = rows.groupby(["run", "method"])["steps"].transform("max")
+    return rows[rows["steps"].isna() | rows["steps"].eq(most)]
+
+
+def swept_settings(rows: pd.DataFrame) -> list[str]:
+    """The numeric settings with several values."""
+    return [
         key
-        for key in keys
-        if pd.api.types.is_numeric_dtype(rows[key])
+        for key in row_keys(rows, ["shots", "transductive", "steps"])
+        if key.startswith(SETTINGS)
+        and pd.api.types.is_numeric_dtype(rows[key])
         and not pd.api.types.is_bool_dtype(rows[key])
         and rows[key].nunique() > 1
     ]
-    if swept:
-        # What many methods are swept over, not what one needs to go along (more training shots).
-        x = max(swept, key=lambda key: rows.groupby("method")[key].nunique().sum())
-        made["grid"] = (f"score over {figures.axis_name(x)}.", figures.over_grid(rows, x))
-        made |= heat_maps(rows, x)
-    trained = rows.loc[~rows["method"].isin(schema.BASELINES), "method"]
-    if set(keys) - {*swept, "method"} or trained.nunique() > 1:
-        shots = rows["shots"].min()
-        fewest = rows[
-            (rows["shots"] == shots)
-            & (rows["steps"].isna() | (rows["steps"] == rows["steps"].max()))
-        ]
-        plain = fewest[~fewest["transductive"].fillna(False).astype(bool)]
-        shown = plain if len(plain) else fewest
-        if len(shown[["method", *keys]].drop_duplicates()) <= MOST_BARS:
-            made["methods"] = (
-                f"methods and settings side by side, {shots}-shot.",
-                figures.bars(shown, ("method",)),
-            )
-    return made
 
 
-def heat_maps(rows: pd.DataFrame, y: str) -> dict[str, tuple[str, Axes]]:
-    """Heat maps of each method over shots and the swept setting, where nothing else varies."""
-    made = {}
-    for values, group in rows[rows[y].notna()].groupby(["method", "transductive"], dropna=False):
-        method, transductive = map(show_value, values)
-        both_vary = group["shots"].nunique() > 1 and group[y].nunique() > 1
-        if both_vary and not row_keys(group, ["shots", y]):
-            kind = "transductive" if transductive == "true" else "non-transductive"
-            name = re.sub(r"[^\w+-]+", "_", method)
-            made[f"heat_map_{name}_{kind}"] = (
-                f"{method_name(method)}, {kind}: score over {figures.axis_name(y)} and shots.",
-                figures.heat_map(group, "shots", y),
-            )
-    return made
+def swept_setting(rows: pd.DataFrame) -> str:
+    """The one with the most values.
+
+    What many methods are swept over, not what one needs to go along (more training shots).
+    """
+    return max(swept_settings(rows), key=lambda key: rows.groupby("method")[key].nunique().sum())
+
+
+def of_one_protocol(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the fewest shots, without transduction where there are any."""
+    fewest = rows[rows["shots"] == rows["shots"].min()]
+    plain = fewest[~fewest["transductive"].fillna(False).astype(bool)]
+    return plain if len(plain) else fewest
+
+
+def heat_map_rows(rows: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Those of methods of which nothing varies but shots and the swept setting."""
+    groups = rows[rows[y].notna()].groupby(["method", "transductive"], dropna=False)
+    whole = [
+        group
+        for _, group in groups
+        if group["shots"].nunique() > 1 and group[y].nunique() > 1
+        if not row_keys(group, ["shots", y])
+    ]
+    return pd.concat(whole) if whole else rows.iloc[:0]

@@ -194,3 +194,20 @@ def baselines_last(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         .sort_values(["_last", *keys], ignore_index=True)
         .drop(columns="_last")
     )
+
+
+def telling(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Keys with more than one value: the others need no place in a legend."""
+    return [key for key in keys if frame[key].nunique(dropna=False) > 1]
+
+
+def scale_of(frame: pd.DataFrame) -> float:
+    """What the numbers of one metric are multiplied with in a figure: accuracies are percent."""
+    return 100.0 if (frame["metric"] == "accuracy").all() else 1.0
+
+
+def score_name(cells: pd.DataFrame) -> str:
+    """The score, and what its band, bar or ± is over."""
+    over = " or ".join(sorted(cells["interval_over"].unique()))
+    name = "accuracy (%)" if scale_of(cells) == 100 else "mean squared error"
+    return f"{name}\n95 % interval over {over}"

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from results import schema
+
 METHOD_NAMES = {
     "reptile": "Reptile",
     "fomaml": "FOMAML",
@@ -16,6 +18,9 @@ METHOD_NAMES = {
     "scratch": "from scratch (no meta-learning)",
     "nearest_neighbour": "nearest neighbour (pixels)",
 }
+
+KINDS = ("last", "sum", "mean")
+"""How a combination uses the gradients up to its last one, in the order of tables and figures."""
 
 
 def show_value(value: Any) -> str:
@@ -48,6 +53,14 @@ def tail_names(frame: pd.DataFrame) -> pd.Series:
     return methods
 
 
+def with_tails(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows named by their tail where some hold one back; its size then follows from the batch."""
+    tail = "algorithm.tail_shots"
+    if tail not in frame or not frame[tail].gt(0).any():
+        return frame
+    return frame.assign(method=tail_names(frame)).drop(columns=tail)
+
+
 class Combination(NamedTuple):
     """A combination of inner gradients by its name (paper, figure 3).
 
@@ -67,6 +80,13 @@ def combination(method: Any) -> Combination | None:
     steps = [int(term[1:]) for term in (match[1] or match[2]).split("+")]
     kind = "mean" if match[1] else "sum" if len(steps) > 1 else "last"
     return Combination(max(steps), kind)
+
+
+def rank(method: Any) -> tuple[bool, int, int]:
+    """Gradient combinations by their number of steps, then by kind; baselines last."""
+    combined = combination(method)
+    steps, kind = (combined.steps, KINDS.index(combined.kind)) if combined else (0, 0)
+    return method in schema.BASELINES, steps, kind
 
 
 ONE_TRAINING = (
@@ -130,26 +150,34 @@ def protocol_labels(lines: pd.DataFrame) -> list[str]:
 
 
 def row_label(values: Mapping[str, Any]) -> str:
-    """'Reptile, 5-way 1-shot, inner_steps 5': a legend entry."""
+    """'Reptile, 5-way 1-shot, inner steps 5': what a bar or a line is of."""
+    words = [method_name(values["method"])] if "method" in values else []
     protocol: dict[Hashable, Any] = {
         key: values[key] for key in ("ways", "shots", "transductive") if key in values
     }
-    words = [method_name(values["method"])] if "method" in values else []
-    if protocol:
-        words.append(column_label(protocol).replace("all", "non-transductive"))
+    words += [column_label(protocol).replace("all", "non-transductive")] if protocol else []
     words += [
-        setting(key, value, list(values))
+        told(key, value)
         for key, value in values.items()
-        if key not in protocol and key != "method" and not pd.isna(value)
+        if key not in (*protocol, "method") and not pd.isna(value)
     ]
     return ", ".join(words)
 
 
-def setting(key: str, value: Any, keys: Sequence[str]) -> str:
-    """'inner_steps 5', or a word of its own."""
-    if key == "algorithm.replacement":
+def told(key: str, value: Any) -> str:
+    """A value in a title or a name: '5-way', 'cycling', 'inner steps 4'; "" says nothing."""
+    last, text = key.rpartition(".")[2], show_value(value)
+    if key in ("ways", "shots", "transductive"):
+        return column_label({key: value}).replace("all", "")
+    if key == "tested.name":
+        return f"tested on {text}"
+    if key == "split":
+        return f"{text} classes"
+    if last == "replacement" and text in ("true", "false"):
         return "replacement" if value else "cycling"
-    return f"{short_key(key, keys)} {show_value(value)}"
+    if key == "task.name":
+        return text
+    return f"{text} meta-iterations" if last == "meta_iterations" else f"{axis_name(key)} {text}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:
@@ -157,3 +185,8 @@ def short_key(key: str, keys: Sequence[str]) -> str:
     last = key.rpartition(".")[2]
     clash = last in ("name", "test", "train") or sum(k.rpartition(".")[2] == last for k in keys) > 1
     return key if clash else last
+
+
+def axis_name(key: str) -> str:
+    """'meta-iterations' for 'algorithm.meta_iterations'."""
+    return key.rpartition(".")[2].replace("_", " ").replace("meta iteration", "meta-iteration")

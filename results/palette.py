@@ -88,3 +88,33 @@ def free_look(taken: list[Look]) -> Look:
 def line_style(transductive: Any) -> str:
     """Dashed where queries are normalised together, whole otherwise."""
     return "--" if transductive is True or str(transductive).lower() == "true" else "-"
+
+
+def tints(color: str, number: int) -> list[str]:
+    """Shades of a colour for the settings of one method, from pale to the colour itself."""
+    shares = [0.55 * (number - 1 - place) / max(number - 1, 1) for place in range(number)]
+    return [mixed(color, 255, share) for share in shares]
+
+
+def text_color(color: str) -> str:
+    """A colour, darkened until text in it is read on white (WCAG 2.1: a contrast of 4.5)."""
+    darker = (mixed(color, 0, share / 100) for share in range(101))
+    return next(shade for shade in darker if 1.05 / (luminance(shade) + 0.05) >= 4.5)
+
+
+def mixed(color: str, level: int, share: float) -> str:
+    """A colour with a share of white (level 255) or black (0)."""
+    parts = [round(part + share * (level - part)) for part in channels(color)]
+    return "#{:02X}{:02X}{:02X}".format(*parts)
+
+
+def channels(color: str) -> tuple[int, ...]:
+    """(red, green, blue), 0 to 255, of '#RRGGBB'."""
+    return tuple(bytes.fromhex(color.removeprefix("#")))
+
+
+def luminance(color: str) -> float:
+    """Relative luminance (WCAG 2.1): 0 of black, 1 of white."""
+    shares = [part / 255 for part in channels(color)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return sum(w * s for w, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -12,6 +12,8 @@ from typing import Any
 
 from cycler import cycler
 
+from results import palette
+
 backend = os.environ.pop("MPLBACKEND", None)
 try:
     import matplotlib as mpl
@@ -21,6 +23,7 @@ try:
     from matplotlib.markers import MarkerStyle
     from matplotlib.patches import Rectangle
     from matplotlib.text import Text
+    from matplotlib.textpath import TextPath
 finally:
     if backend is not None:
         os.environ["MPLBACKEND"] = backend
@@ -29,26 +32,23 @@ if backend is not None:
         mpl.rcParams["backend"] = backend
 
 __all__ = [
-    "PALETTE",
     "Artist",
     "Axes",
     "Figure",
     "MarkerStyle",
     "Rectangle",
     "Text",
+    "TextPath",
     "mpl",
     "style",
 ]
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
 STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "axes.prop_cycle": cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=palette.COLORS[::-1]),
     "font.size": 10,
     "legend.frameon": False,
     "text.parse_math": False,  # a '$' in a configuration is a '$'

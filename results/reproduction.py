@@ -41,8 +41,8 @@ def page(directory: Path) -> str:
 
 
 def wrapped(part: str) -> str:
-    """A paragraph in lines that an editor shows; tables and headings stay as they are."""
-    return part if part.startswith(("|", "#")) else textwrap.fill(part, 110)
+    """A paragraph in lines that an editor shows; tables, headings and pictures stay as they are."""
+    return part if part.startswith(("|", "#", "<!--")) else textwrap.fill(part, 110)
 
 
 INTRODUCTION = """\
@@ -180,6 +180,11 @@ SHOWN = ("g1", "g2", "g1+g2", "g1+g2+g3+g4")
 MOMENTS = (2_000, drawn.META_ITERATIONS)
 
 
+PICTURE = """\
+<!-- figure paper_figure_3 results/published/combinations_40000 -->
+![The paper's curves, thin and grey, and ours](../results/published/figures/paper_figure_3.png)"""
+
+
 def figure_3(found: records.Records) -> list[str]:
     """Ours beside the drawing early and at the end, and the authors' own code beside both."""
     measured = {c.name: c.at for c in drawn.curves(found) if c.drawing.name == "figure 3"}
@@ -194,7 +199,13 @@ def figure_3(found: records.Records) -> list[str]:
         }
         for name in SHOWN
     )
-    return [markdown_table(frame), lag(pairs), authors_code(measured["g2"]), two_steps(found)]
+    return [
+        PICTURE,
+        markdown_table(frame),
+        lag(pairs),
+        authors_code(measured["g2"]),
+        two_steps(found),
+    ]
 
 
 def lag(pairs: dict[tuple[str, int], tuple[float, float]]) -> str:

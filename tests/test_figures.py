@@ -11,15 +11,14 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from results import figures, gallery, plotting, records
+from results import curves, figures, gallery, panels, plotting, records
 from tests import fake_records as fake
 from tests.command import PROJECT
 
 
-@pytest.fixture
-def found(tmp_path):
-    fake.sweep(tmp_path)
-    return records.read_records([tmp_path])
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return records.read_records([fake.sweep(tmp_path_factory.mktemp("sweep"))])
 
 
 def reptile(found, **keys):
@@ -30,20 +29,92 @@ def reptile(found, **keys):
     return rows
 
 
-def line(ax, label):
-    return next(drawn for drawn in ax.get_lines() if drawn.get_label() == label)
+BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
+BLACK, GREY = "#000000", "#767676"
 
 
-def test_learning_curves_average_seeds_and_show_the_interval_as_a_band(found):
-    ax = figures.learning_curves(found.curves)
-    curve = line(ax, "meta_iterations 2000")
-    # 0.78 - 80/2000 + 0.01 (mean seed) - 30/(i + 50)
-    assert curve.get_xdata() == pytest.approx([100, 200, 400])
-    assert curve.get_ydata() == pytest.approx([55.0, 63.0, 75 - 3000 / 450])
-    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+def shown(figure):
+    """Panel -> name -> (colour, dashes, x, y) of each line; a level line has no x."""
+    return {
+        ax.get_title(loc="left"): {line.get_label(): data_of(line) for line in lines_in(ax)}
+        for ax in figure.axes
+    }
+
+
+def lines_in(ax):
+    return [line for line in ax.get_lines() if line.get_label() != "_interval"]
+
+
+def data_of(line):
+    x, y = list(map(float, line.get_xdata())), list(map(float, line.get_ydata()))
+    x, y = ([], y[:1]) if x == [0, 1] else (x, y)
+    return to_hex(line.get_color()).upper(), line.get_linestyle(), x, pytest.approx(y)
+
+
+def bands(ax):
+    return [part for part in ax.collections if len(part.get_paths()[0].vertices) > 2]
+
+
+def bars_at_ends(ax):
+    return [line for line in ax.get_lines() if line.get_label() == "_interval"]
+
+
+# --- golden: which line holds which numbers, in which colour --------------------------------------
+
+
+def test_learning_curves_of_one_method_are_tints_of_its_colour_with_their_intervals(found):
+    figure = curves.learning_curves(found.curves)
+    lines = {  # 0.78 - 80/budget + 0.01 (mean seed) - 30/(i + 50)
+        "Reptile, 1000 meta-iterations": ("#8CC0DC", "-", [100, 200, 400], [51, 59, 71 - 20 / 3]),
+        "Reptile, 2000 meta-iterations": (BLUE, "-", [100, 200, 400], [55, 63, 75 - 20 / 3]),
+    }
+    assert shown(figure) == {"": lines}
+    (ax,) = figure.axes
+    band = bands(ax)[1].get_paths()[0].vertices[:, 1]
     half_width = 4.302653 / np.sqrt(3)  # percent: seed means are 1 apart
     assert band.min() == pytest.approx(55 - half_width, rel=1e-5)
-    assert ax.get_ylabel() == "accuracy (%)\n95 % interval over seeds"
+    assert [text.get_text() for text in figure.texts] == ["accuracy (%)\n95 % interval over seeds"]
+
+
+def test_a_grid_has_a_panel_for_each_number_of_shots_and_grey_lines_to_compare_with(found):
+    figure = curves.over_grid(found.completed)
+    budgets = [1000, 2000]
+    assert shown(figure) == {
+        "1-shot": {
+            "Reptile": (BLUE, "-", budgets, [71, 75]),
+            "Reptile, transductive": (BLUE, "--", budgets, [76, 80]),
+            "nearest neighbour": (GREY, "-", [], [45]),
+            "from scratch": (GREY, "-", [], [40]),
+        },
+        "5-shot": {
+            "Reptile": (BLUE, "-", budgets, [83, 87]),
+            "Reptile, transductive": (BLUE, "--", budgets, [86, 90]),
+        },
+    }
+    first, second = figure.axes
+    assert (first.get_ylim(), first.get_xlim()) == (second.get_ylim(), second.get_xlim())
+    names = [text.get_text().replace("\n", " ") for text in first.texts]
+    assert names == list(shown(figure)["1-shot"])
+    assert len(bands(first)) == len(bands(second)) == 2
+    assert len(bars_at_ends(first)) == 2 and not bars_at_ends(second)
+
+
+def test_heat_maps_hold_the_same_means_on_one_scale(found):
+    figure = figures.heat_maps(reptile(found))
+    plain, transductive = (ax for ax in figure.axes if ax.texts)
+    assert [text.get_text() for text in plain.texts] == [
+        *("71.0\n± 2.5", "83.0\n± 2.5", "75.0\n± 2.5", "87.0\n± 2.5")
+    ]
+    assert plain.get_title(loc="left") == "Reptile"
+    assert transductive.get_title(loc="left") == "Reptile, transductive"
+    for ax in (plain, transductive):
+        assert ax.images[0].get_clim() == pytest.approx((71, 90))
+
+
+def test_a_heat_map_refuses_to_average_what_varies(found):
+    other = reptile(found).assign(**{"algorithm.inner_steps": [5] * 4 + [8] * 20})
+    with pytest.raises(panels.CannotShow, match=r"needs one value of algorithm\.inner_steps"):
+        figures.heat_maps(other)
 
 
 def test_accuracy_against_steps_with_a_level_line_for_what_takes_none(tmp_path):
@@ -53,49 +124,10 @@ def test_accuracy_against_steps_with_a_level_line_for_what_takes_none(tmp_path):
     ]
     near = fake.evaluation(1, False, 0.45, method="nearest_neighbour")
     fake.write(tmp_path, fake.record(evaluations=rows, baselines=[near]))
-    ax = figures.against_steps(records.read_records([tmp_path]).completed)
-    curve = line(ax, "Reptile")
-    assert curve.get_xdata() == pytest.approx([0, 10, 50])
-    assert curve.get_ydata() == pytest.approx([20, 70, 80])
-    assert line(ax, "nearest neighbour (pixels)").get_ydata() == pytest.approx([45, 45])
-    assert ax.get_xlabel() == "adaptation steps"
-
-
-def test_grid_as_lines_and_as_heat_map_hold_the_same_means(found):
-    rows = reptile(found, transductive=False)
-    ax = figures.over_grid(rows)
-    assert line(ax, "1-shot").get_ydata() == pytest.approx([71, 75])
-    texts = [text.get_text() for text in figures.heat_map(rows).texts]
-    assert texts == ["71.0\n± 2.5", "83.0\n± 2.5", "75.0\n± 2.5", "87.0\n± 2.5"]
-
-
-def test_a_heat_map_refuses_to_average_what_varies(found):
-    with pytest.raises(ValueError, match="needs one value of transductive"):
-        figures.heat_map(reptile(found))
-
-
-def test_bars_of_gradient_combinations(tmp_path):
-    for steps, weights, value in [(2, "all", 0.5), (2, "last", 0.6), (4, "all", 0.7)]:
-        row = fake.evaluation(5, False, value, ci95=0.02)
-        fake.write(
-            tmp_path / f"{steps}{weights}",
-            fake.record(
-                {"algorithm.inner_steps": steps, "algorithm.step_weights": weights},
-                evaluations=[row],
-                baselines=[],
-            ),
-        )
-    ax = figures.bars(
-        records.read_records([tmp_path]).completed,
-        ["algorithm.inner_steps", "algorithm.step_weights"],
-    )
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx([50, 60, 70])
-    assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "inner_steps 2, step_weights all",
-        "inner_steps 2, step_weights last",
-        "inner_steps 4, step_weights all",
-    ]
-    assert ax.get_xlabel() == "accuracy (%), 95 % interval over episodes"
+    figure = curves.against_steps(records.read_records([tmp_path]).completed)
+    reptile = (BLUE, "-", [0, 10, 50], [20, 70, 80])
+    assert shown(figure) == {"": {"Reptile": reptile, "nearest neighbour": (GREY, "-", [], [45])}}
+    assert figure.axes[0].get_xlabel() == "adaptation steps"
 
 
 COMBINATIONS = [
@@ -104,34 +136,54 @@ COMBINATIONS = [
 ]
 
 
-def test_combinations_share_colour_by_steps_and_dashes_by_kind(tmp_path):
-    for name in COMBINATIONS:
-        fake.write(tmp_path / name, fake.record({"algorithm.name": name}))
-    found = records.read_records([tmp_path])
-    ax = figures.learning_curves(found.curves)
-    assert ax.get_legend_handles_labels()[1] == COMBINATIONS
-    looks = {drawn.get_label(): drawn for drawn in ax.get_lines()}
-    for same in (["g3", "g1+g2+g3", "mean(g1+g2+g3)"], ["g4", "mean(g1+g2+g3+g4)"]):
-        assert len({(looks[n].get_color(), looks[n].get_marker()) for n in same}) == 1
-    dashes = {name: looks[name].get_linestyle() for name in COMBINATIONS}
-    assert (dashes["g2"], dashes["g1+g2"], dashes["mean(g1+g2)"]) == ("-", "--", ":")
-    in_grey = {(drawn.get_marker(), drawn.get_linestyle()) for drawn in looks.values()}
-    assert len(in_grey) == len(COMBINATIONS)
-
-
-def test_bars_of_combinations_stand_by_steps_with_baselines_last(tmp_path):
-    for name in COMBINATIONS:
-        rows = [fake.evaluation(5, False, 0.5)]
+@pytest.fixture(scope="module")
+def combinations(tmp_path_factory):
+    """Records of all ten, the k-th of them at 50 + k percent after training."""
+    directory = tmp_path_factory.mktemp("combinations")
+    for number, name in enumerate(COMBINATIONS):
+        rows = [fake.evaluation(5, False, 0.5 + number / 100)]
         near = [fake.evaluation(5, False, 0.5, method="nearest_neighbour")]
-        fake.write(
-            tmp_path / name,
-            fake.record({"algorithm.name": name}, evaluations=rows, baselines=near),
-        )
-    ax = figures.bars(records.read_records([tmp_path]).completed, ["method"])
+        document = fake.record({"algorithm.name": name}, evaluations=rows, baselines=near)
+        fake.write(directory / name, document)
+    return records.read_records([directory])
+
+
+def test_combinations_have_a_panel_for_each_number_of_steps(combinations):
+    lines = shown(curves.learning_curves(combinations.curves))
+    assert {title: list(inside) for title, inside in lines.items()} == {
+        "inner steps 1": ["g1"],
+        "inner steps 2": COMBINATIONS[1:4],
+        "inner steps 3": COMBINATIONS[4:7],
+        "inner steps 4": COMBINATIONS[7:],
+    }
+    assert lines["inner steps 1"]["g1"] == (BLACK, "-", [100, 200, 400], [60, 68, 80 - 20 / 3])
+    assert [line[0] for line in lines["inner steps 4"].values()] == [VERMILLION, BLUE, SKY]
+
+
+def test_bars_of_combinations_stand_by_steps_with_baselines_last(combinations):
+    (ax,) = figures.bars(combinations.completed, ["method"]).axes
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == [*COMBINATIONS, "nearest neighbour (pixels)"]
-    colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
-    assert len(set(colors[4:7])) == 1 and len(set(colors)) == 5
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([*range(50, 60), 50])
+    colors = [to_hex(bar.get_facecolor()).upper() for bar in ax.patches]
+    assert colors == [BLACK, *[VERMILLION, BLUE, SKY] * 3, GREY]
+
+
+def test_bars_tell_what_else_varies(tmp_path):
+    for steps, weights, value in [(2, "all", 0.5), (2, "last", 0.6), (4, "all", 0.7)]:
+        settings = {"algorithm.inner_steps": steps, "algorithm.step_weights": weights}
+        rows = [fake.evaluation(5, False, value, ci95=0.02)]
+        document = fake.record(settings, evaluations=rows, baselines=[])
+        fake.write(tmp_path / f"{steps}{weights}", document)
+    rows = records.read_records([tmp_path]).completed
+    (ax,) = figures.bars(rows, ["algorithm.inner_steps", "algorithm.step_weights"]).axes
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([50, 60, 70])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "inner steps 2, step weights all",
+        "inner steps 2, step weights last",
+        "inner steps 4, step weights all",
+    ]
+    assert ax.get_xlabel() == "accuracy (%), 95 % interval over episodes"
 
 
 def overlap(directory, key, values):
@@ -155,30 +207,149 @@ def overlap(directory, key, values):
 @pytest.mark.parametrize(
     ("key", "values"), [("inner_steps", [2, 3, 4, 5, 6, 8]), ("inner_batch", [10, 20, 25, 30, 50])]
 )
-def test_an_overlap_sweep_is_a_line_for_each_method_tail_and_way_to_draw(tmp_path, key, values):
-    made = gallery.all_figures(overlap(tmp_path, key, values))
-    assert list(made) == ["grid"]
-    caption, ax = made["grid"]
+def test_an_overlap_sweep_has_a_panel_for_each_way_to_draw(tmp_path, key, values):
+    caption, figure = gallery.all_figures(overlap(tmp_path, key, values))["grid"]
     assert caption == f"5-way: score over {key.replace('_', ' ')}."
-    assert ax.get_legend_handles_labels()[1] == [
-        f"{method}, {drawn}"
-        for method in ("FOMAML, separate tail", "FOMAML, shared tail", "Reptile")
-        for drawn in ("cycling", "replacement")
-    ]
+    scores = [50 + value / 10 for value in values]
+    lines = {
+        "FOMAML, separate tail": (ORANGE, "-", values, scores),
+        "FOMAML, shared tail": (VERMILLION, "-", values, scores),
+        "Reptile": (BLUE, "-", values, scores),
+    }
+    assert shown(figure) == {"cycling": lines, "replacement": lines}
     tied = "\n(and with it train shots)" if key == "inner_batch" else ""
-    assert ax.get_xlabel() == key.replace("_", " ") + tied
-    for drawn in ax.get_lines():
-        assert drawn.get_xdata() == pytest.approx(values)
-        assert (drawn.get_linestyle() == "--") == ("replacement" in drawn.get_label())
-    assert len({drawn.get_color() for drawn in ax.get_lines()}) == 3
+    assert figure.axes[0].get_xlabel() == key.replace("_", " ") + tied
 
 
-def test_as_many_lines_as_a_figure_takes_all_differ(tmp_path):
-    for number in range(figures.MOST_CURVES):
-        fake.write(tmp_path / str(number), fake.record({"algorithm.name": f"m{number}"}))
-    ax = figures.learning_curves(records.read_records([tmp_path]).curves)
-    looks = {(drawn.get_marker(), drawn.get_linestyle()) for drawn in ax.get_lines()}
-    assert len(looks) == figures.MOST_CURVES
+# --- what is told apart, and what is not shown ----------------------------------------------------
+
+
+def many_methods(directory, number):
+    for name in range(number):
+        rows = [fake.evaluation(1, False, 0.5 + name / 100, steps=steps) for steps in (1, 5)]
+        settings = {"algorithm.name": f"m{name:02}"}
+        document = fake.record(settings, evaluations=rows, baselines=[], learning_curve=[])
+        fake.write(directory / str(name), document)
+    return records.read_records([directory])
+
+
+def test_many_lines_all_differ_with_bars_for_bands_and_names_that_do_not_overlap(tmp_path):
+    found = many_methods(tmp_path, panels.MOST_LINES)
+    with plotting.style():
+        figure = curves.against_steps(found.completed)
+        figure.draw_without_rendering()
+        (ax,) = figure.axes
+        boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
+    lines, bars = lines_in(ax), bars_at_ends(ax)
+    looks = {(to_hex(line.get_color()), line.get_marker()) for line in lines}
+    assert len(looks) == len(lines) == len(bars) == len(boxes) == panels.MOST_LINES
+    assert not bands(ax)
+    assert all(
+        below.y0 + below.height * 0.8 < above.y0 for below, above in itertools.pairwise(boxes)
+    )
+    for bar, line in zip(bars, lines, strict=True):
+        low, high = bar.get_ydata()
+        end = line.get_ydata()[-1]
+        assert (low, high) == pytest.approx((end - 1.7, end + 1.7))
+
+
+def test_what_is_too_much_for_a_figure_is_said_in_a_line(tmp_path):
+    found = many_methods(tmp_path, panels.MOST_LINES + 1)
+    with pytest.raises(panels.TooMuch, match=r"^13 lines in one panel, which holds 12$"):
+        curves.against_steps(found.completed)
+    assert list(gallery.all_figures(found)) == ["methods"]
+    said = "no figure steps: 13 lines in one panel, which holds 12; --where chooses"
+    assert found.notes[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heights", "places"),
+    [
+        ([0.5, 0.5, 0.5], [0.1, 0.1, 0.1], [0.4, 0.5, 0.6]),
+        ([0.3, 0.9, 0.2], [0.2, 0.1, 0.1], [0.325, 0.9, 0.175]),
+        ([0.0, 1.0, 1.0], [0.2, 0.1, 0.1], [0.1, 0.85, 0.95]),
+        ([0.7], [0.1], [0.7]),
+    ],
+)
+def test_names_are_moved_apart_and_no_further(wanted, heights, places):
+    assert panels.apart(wanted, heights) == pytest.approx(places)
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends", "middle"),
+    [("mse", (4.0, 0.02), np.sqrt(0.08)), ("accuracy", (0.2, 0.99), 100 - np.sqrt(80))],
+)
+def test_errors_near_zero_have_a_logarithmic_axis(tmp_path, metric, ends, middle):
+    rows = [
+        fake.evaluation(1, False, value, steps=steps, metric=metric, ci95=0.01)
+        for steps, value in zip((0, 8), ends, strict=True)
+    ]
+    fake.write(tmp_path, fake.record(evaluations=rows, baselines=[]))
+    (ax,) = curves.against_steps(records.read_records([tmp_path]).completed).axes
+    drawn = [*ax.get_lines()[0].get_ydata(), middle]
+    first, last, between = ax.transData.transform([(1, y) for y in drawn])[:, 1]
+    assert between == pytest.approx((first + last) / 2)
+    ticks = zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+    assert all(float(label.get_text()) == pytest.approx(tick) for tick, label in ticks)
+
+
+def test_points_of_different_seeds_are_never_joined(tmp_path):
+    for budget, seed in [(1000, 0), (2000, 1)]:
+        settings = {"algorithm.meta_iterations": budget, "seed": seed}
+        fake.write(tmp_path / str(seed), fake.record(settings, learning_curve=[], baselines=[]))
+    found = records.read_records([tmp_path])
+    with pytest.raises(panels.CannotShow, match="no configuration was measured at two"):
+        curves.over_grid(found.completed)
+    assert "grid" not in gallery.all_figures(found)
+    assert any(note.startswith("no figure grid: no configuration was") for note in found.notes)
+
+
+def test_a_line_is_over_the_seeds_that_all_its_points_have(tmp_path):
+    fake.sweep(tmp_path, seeds=(0, 1))
+    settings = {"algorithm.meta_iterations": 2000, "seed": 2}
+    fake.write(tmp_path / "more", fake.record(settings, accuracy=0.9))
+    rows = reptile(records.read_records([tmp_path]), shots=1, transductive=False)
+    figure = curves.over_grid(rows)
+    assert shown(figure)[""]["Reptile"][3] == [70.5, 74.5]
+    assert "Over the seeds that all points of a line have." in figure.texts[-1].get_text()
+
+
+def test_a_configuration_with_one_value_is_left_out_and_counted(found, tmp_path):
+    alone = fake.record({"algorithm.name": "fomaml"}, learning_curve=[], baselines=[])
+    fake.write(tmp_path, alone)
+    figure = curves.over_grid(records.read_records([tmp_path, *found.runs["run"]]).completed)
+    assert not any("FOMAML" in name for lines in shown(figure).values() for name in lines)
+    assert "Left out: 4 configurations" in figure.texts[-1].get_text()
+
+
+def test_a_setting_that_one_run_lacks_is_another_configuration(tmp_path):
+    for seed, settings in enumerate([{}, {"model.initializer": "fan_in"}]):
+        fake.write(tmp_path / str(seed), fake.record(settings))
+    lines = shown(curves.learning_curves(records.read_records([tmp_path]).curves))
+    assert set(lines[""]) == {"Reptile, initializer -", "Reptile, initializer fan_in"}
+
+
+def test_published_numbers_are_grey_lines_beside_runs_with_their_settings():
+    found = records.read_records([PROJECT / "results/published/omniglot_5way"])
+    levels = gallery.published_levels(found.completed)
+    numbers = levels.set_index(["method", "shots", "transductive"])["published"]
+    assert numbers.loc["reptile", 1, True] == 97.68 and "fomaml" not in numbers.index
+    curve = found.curves.assign(split="test", shots=1)  # as if it were measured so
+    lines = shown(curves.learning_curves(curve, published=levels))[""]
+    assert lines["Reptile, published"] == (GREY, "-", [], [95.39])
+    assert lines["Reptile, published, transductive"] == (GREY, "--", [], [97.68])
+    assert "FOMAML" in lines and "FOMAML, published" not in lines
+
+
+def test_records_of_many_studies_have_no_loose_dots():
+    found = records.read_records([PROJECT / "results/published"])
+    made = gallery.all_figures(found)
+    drawn = [
+        ax for name, (_, figure) in made.items() if "episode" not in name for ax in figure.axes
+    ]
+    lines = [line for ax in drawn for line in lines_in(ax)]
+    assert len(lines) > 50 and all(len(line.get_xdata()) > 1 for line in lines)
+    assert {"learning_curves_accuracy_omniglot_test", "steps_mse_1way"} <= set(made)
 
 
 def sine_points():
@@ -195,16 +366,16 @@ def sine_points():
 
 
 def test_sine_figure_shows_truth_samples_and_each_number_of_steps():
-    ax = figures.sine_fit(sine_points())
-    assert ax.get_legend_handles_labels()[1] == [
-        "true curve",
-        "before adaptation",
-        "after 1 step",
-        "after 32 steps",
-        "10 sampled points",
-    ]
+    (ax,) = figures.sine_fit(sine_points()).axes
+    names = ["true curve", "before adaptation", "after 1 step", "after 32 steps"]
+    assert [text.get_text() for text in ax.texts] == names
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["10 sampled points"]
     after = line(ax, "after 32 steps")
     assert after.get_ydata() == pytest.approx(np.sin(after.get_xdata()))
+
+
+def line(ax, label):
+    return next(drawn for drawn in ax.get_lines() if drawn.get_label() == label)
 
 
 def test_episode_sheet_marks_right_and_wrong_without_colour_alone():
@@ -214,7 +385,7 @@ def test_episode_sheet_marks_right_and_wrong_without_colour_alone():
         {"kind": "query", "label": 0, "image": white, "prediction": 0, "probability": 0.9},
         {"kind": "query", "label": 1, "image": white, "prediction": 0, "probability": 0.6},
     ]
-    ax = figures.episode_sheet(pd.DataFrame(rows))
+    (ax,) = figures.episode_sheet(pd.DataFrame(rows)).axes
     texts = [text.get_text() for text in ax.texts]
     assert "✓ class 0: 90 %" in texts and "✗ class 0: 60 %" in texts
     assert len(ax.images) == 4
@@ -222,22 +393,10 @@ def test_episode_sheet_marks_right_and_wrong_without_colour_alone():
     assert styles.count("--") == 1
 
 
-def test_figures_draw_on_given_axes(found):
-    ax = figures.new_axes()
-    assert figures.learning_curves(found.curves, ax) is ax
-    assert figures.sine_fit(sine_points(), ax) is ax
-
-
-def test_palette_is_distinct_in_grey():
-    """Neighbouring curves differ in brightness or marker."""
-    assert len(set(figures.MARKERS)) == len(figures.MARKERS) == len(figures.PALETTE)
-    assert [to_hex(color).upper() for color in figures.PALETTE] == list(figures.PALETTE)
-
-
 def test_files_are_vector_and_png_and_repeatable(found, tmp_path):
     with plotting.style():
         for name in ("a", "b"):
-            figures.save(figures.learning_curves(found.curves), tmp_path / "new" / name)
+            figures.save(curves.learning_curves(found.curves), tmp_path / "new" / name)
     for suffix in ("svg", "pdf", "png"):
         a, b = ((tmp_path / "new" / f"{name}.{suffix}").read_bytes() for name in "ab")
         assert a == b, suffix
@@ -249,7 +408,7 @@ def test_a_dollar_sign_in_a_configuration_is_drawn_as_it_is(tmp_path):
     for name in ("cost$a$", r"$\frac{$"):
         fake.write(tmp_path / name.encode().hex(), fake.record({"algorithm.name": name}))
     with plotting.style():
-        ax = figures.learning_curves(records.read_records([tmp_path]).curves)
+        ax = curves.learning_curves(records.read_records([tmp_path]).curves)
         files = figures.save(ax, tmp_path / "figure", ["svg"])
     ElementTree.parse(files[0])
 
@@ -257,8 +416,7 @@ def test_a_dollar_sign_in_a_configuration_is_drawn_as_it_is(tmp_path):
 def test_all_figures_are_those_the_records_have_data_for(found, tmp_path):
     assert sorted(gallery.all_figures(found)) == [
         "grid",
-        "heat_map_reptile_non-transductive",
-        "heat_map_reptile_transductive",
+        "heat_map",
         "learning_curves",
     ]
     fake.write(tmp_path / "one", fake.record(learning_curve=[], baselines=[]))
@@ -324,7 +482,8 @@ def with_predictions(directory, *episodes, **changes):
 
 def test_predictions_of_images_become_an_episode_sheet(tmp_path):
     with_predictions(tmp_path, classified())
-    ((caption, ax),) = gallery.all_figures(records.read_records([tmp_path])).values()
+    ((caption, figure),) = gallery.all_figures(records.read_records([tmp_path])).values()
+    (ax,) = figure.axes
     assert caption == (
         "Reptile, seed 0, unseen task 0: predicted class and its probability "
         "after 50 adaptation steps."
@@ -338,7 +497,8 @@ def test_predictions_of_images_become_an_episode_sheet(tmp_path):
 
 def test_predictions_of_a_sine_become_curves_before_and_after(tmp_path):
     with_predictions(tmp_path, fitted())
-    ((caption, ax),) = gallery.all_figures(records.read_records([tmp_path])).values()
+    ((caption, figure),) = gallery.all_figures(records.read_records([tmp_path])).values()
+    (ax,) = figure.axes
     assert "before and after adaptation" in caption
     assert line(ax, "before adaptation").get_ydata() == pytest.approx(np.zeros(50))
     x = np.linspace(-5, 5, 50)
@@ -394,8 +554,8 @@ def test_several_queries_leave_room_for_what_stands_below_them():
         ],
     ]
     with plotting.style():
-        ax = figures.episode_sheet(pd.DataFrame(images))
-        figures.figure_of(ax).canvas.draw()
+        (ax,) = figures.episode_sheet(pd.DataFrame(images)).axes
+        ax.figure.canvas.draw()
         below = [t.get_window_extent() for t in ax.texts if "✓" in t.get_text()]
     assert len(below) == 3
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(below))
@@ -403,7 +563,11 @@ def test_several_queries_leave_room_for_what_stands_below_them():
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [({"algorithm.meta_iterations": 800}, "meta_iterations"), ({"split": "train"}, "split")],
+    [
+        ({"algorithm.meta_iterations": 800}, "800 meta-iterations"),
+        ({"split": "train"}, "train classes"),
+        ({}, "seed 1"),
+    ],
 )
 def test_no_curve_joins_what_different_runs_measured(tmp_path, changed, told):
     """Points at other iterations, of another budget or of other classes, are another curve."""
@@ -413,24 +577,23 @@ def test_no_curve_joins_what_different_runs_measured(tmp_path, changed, told):
     protocol = {key: value for key, value in changed.items() if "." not in key}
     later = [{**point, "iteration": point["iteration"] + 700, **protocol} for point in points]
     fake.write(tmp_path / "b", fake.record({**settings, "seed": 1}, learning_curve=later))
-    ax = figures.learning_curves(records.read_records([tmp_path]).curves)
-    assert [list(drawn.get_xdata()) for drawn in ax.get_lines()] in (
-        [[100, 200, 400], [800, 900, 1100]],
-        [[800, 900, 1100], [100, 200, 400]],
-    )
-    assert all(told in label for label in ax.get_legend_handles_labels()[1])
+    figure = curves.learning_curves(records.read_records([tmp_path]).curves)
+    lines = [line[2] for inside in shown(figure).values() for line in inside.values()]
+    assert sorted(lines) == [[100, 200, 400], [800, 900, 1100]]
+    names = [" ".join([title, *inside]) for title, inside in shown(figure).items()]
+    assert told in " ".join(names)
 
 
 def test_the_papers_curves_are_grey_under_ours_and_the_deviation_is_a_number():
     found = records.read_records([PROJECT / "results/published/combinations_40000"])
-    caption, ax = gallery.all_figures(found)["paper_figure_3"]
+    caption, figure = gallery.all_figures(found)["paper_figure_3"]
     csv = pd.read_csv(PROJECT / "results/published/paper_figures/figure3.csv")
-    grey = [drawn for drawn in ax.get_lines() if to_hex(drawn.get_color()) == "#999999"]
-    ours = [drawn for drawn in ax.get_lines() if drawn not in grey]
-    assert len(grey) == len(ours) == csv["curve"].nunique() == 10
+    lines = {name: line for inside in shown(figure).values() for name, line in inside.items()}
+    grey = {name for name, line in lines.items() if line[0] == GREY}
+    assert grey == {f"{name}, paper" for name in csv["curve"]} and len(lines) == 2 * len(grey)
     of_g1 = csv[csv["curve"] == "g1"]
-    assert grey[0].get_ydata() == pytest.approx(100 * of_g1["accuracy"].to_numpy())
-    g1 = next(drawn for drawn in ours if drawn.get_label() == "g1")
+    assert lines["g1, paper"][3] == list(100 * of_g1["accuracy"])
+    g1 = line(figure.axes[0], "g1")
     own = found.completed[found.completed["method"] == "g1"]["value"].iloc[0]
     assert g1.get_ydata()[-1] == pytest.approx(100 * own)
     worst = max(

@@ -76,7 +76,7 @@ def test_page_needs_nothing_but_itself(tmp_path):
     path, page = make(tmp_path)
     tags = [tag for tag, _ in page.tags]
     figures = [attributes for tag, attributes in page.tags if attributes.get("role") == "img"]
-    assert len(figures) == tags.count("figure") == 4
+    assert len(figures) == tags.count("figure") == 3
     assert not {"iframe", "object", "img"} & set(tags) and tags.count("script") == 1
     for tag, attributes in page.tags:
         for name in ("href", "src", "xlink:href"):
