@@ -11,8 +11,8 @@ from results.formats import unmarked
 
 NUMBER = re.compile(r"([+-]?\d+)(\.\d+)?((?:e[+-]\d+)?(?:[ ,].*)?)")
 MISSING = "-"
-LONG = 28
-"""Characters of a text that may be broken into lines."""
+PROSE, LONG = 28, 100
+"""Characters of a text that may be broken into lines, and of one that needs room."""
 WIDEST = 40
 """Characters of the widest part that is aligned."""
 
@@ -24,8 +24,8 @@ class Cell:
     Attributes:
         parts: the text, or where its column needs it, the parts of a number: what stands before
             its point, its decimals, and the rest.
-        kind: what its column holds: n (numbers), p (prose) or '' (words); a class of the style, and
-            short, since there may be many thousand cells.
+        kind: what its column holds: n (numbers), p (prose), l (long prose) or '' (words); a class
+            of the style, and short, since there may be many thousand cells.
         best: whether it is marked (`formats.marked`).
         wide: characters of the widest of each part in the column, 0 where all are equal.
     """
@@ -62,7 +62,8 @@ def cells_of(written: list[str]) -> list[Cell]:
     best = [unmarked(text)[1] for text in written]
     parts = [parts_of(text) for text in texts]
     if None in parts or set(texts) <= {MISSING}:
-        kind = "p" if max(map(len, texts), default=0) > LONG else ""
+        longest = max(map(len, texts), default=0)
+        kind = "l" if longest > LONG else "p" if longest > PROSE else ""
         return [Cell((text,), kind, is_best) for text, is_best in zip(texts, best, strict=True)]
     known = [part for part in parts if part is not None]
     wide = tuple(widest([part[place] for part in known]) for place in range(3))

@@ -82,9 +82,9 @@ class Table {
     return [`${some}${this.rows.length} rows`, ...shared.map((column) => `${this.names[column]} ${rows[0].texts[column]}`)].join(", ");
   }
 
-  /** Keys of the rows of results that do not tell the chosen ones apart: said once, not in a column. */
+  /** Columns before the protocols that do not tell the chosen rows apart: said once, not shown. */
   constants(rows) {
-    const keys = this.protocols.findIndex(Boolean);
+    const keys = this.protocols.some(Boolean) ? this.protocols.findIndex(Boolean) : this.names.indexOf("protocol");
     if (rows.length < 1 || rows.length === this.rows.length) return [];
     const columns = Array.from({ length: Math.max(0, keys - 1) }, (_, place) => place + 1);
     return columns.filter((column) => rows.every((row) => row.texts[column] === rows[0].texts[column]));
