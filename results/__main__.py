@@ -35,21 +35,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --plan: needs --margin POINTS, and --margin needs --plan A B")
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
+    try:
+        return watched(options, parser) if options.watch else answered(options, parser)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        parser.error(f"cannot write {error.filename}: {error.strerror}")
+    return 0
+
+
+def watched(options: argparse.Namespace, parser: Parser) -> int:
+    """The jobs below the directories, until none runs any more."""
+    from results.watch import watch
+
+    for directory in options.directories:
+        if not os.path.exists(directory):
+            parser.error(f"{directory}: no such file or directory")
+    return watch(options.directories, options.report)
+
+
+def answered(options: argparse.Namespace, parser: Parser) -> int:
+    """Everything that was asked for, of the records there are; the exit status."""
     found = records.read_records(options.directories)
     say(found.problems)
     usable = len(found.completed) or (len(found.curves) and (options.figures or options.report))
     if not usable:
         say([f"no completed evaluation in {', '.join(options.directories)}"])
         return 1
-    try:
-        found = checked(options, found, parser)
-        say(f"note: {note}" for note in found.notes)
-        return write_all(options, found, parser)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        parser.error(f"cannot write {error.filename}: {error.strerror}")
-    return 0
+    found = checked(options, found, parser)
+    say(f"note: {note}" for note in found.notes)
+    return write_all(options, found, parser)
 
 
 def checked(options: argparse.Namespace, found: records.Records, parser: Parser) -> records.Records:

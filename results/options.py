@@ -32,6 +32,7 @@ examples
   python -m results outputs --plan reptile fomaml --margin 0.5
   python -m results outputs/combinations --findings
   python -m results outputs --figures figures --report report.html
+  python -m results outputs/new --watch --report live.html
 
 exit status
   0 done   1 no completed evaluation, or none that a finding needs, or --fail-on-worse found one
@@ -128,6 +129,17 @@ def add_other_tables(parser: Parser) -> None:
         action="store_true",
         help="print instead which of the paper's qualitative findings hold in these records, with "
         "the differences and intervals that decide it",
+    )
+    add_watching(instead)
+
+
+def add_watching(instead: argparse._MutuallyExclusiveGroup) -> None:
+    """What to show while a sweep runs."""
+    instead.add_argument(
+        "--watch",
+        action="store_true",
+        help="show instead how the jobs of a sweep get on, until none runs any more; --report FILE "
+        "is kept up to date meanwhile, and the page loads itself again",
     )
 
 

@@ -44,6 +44,7 @@ def write_report(
     path: Path,
     sources: Sequence[str],
     reload: int = 0,
+    jobs: pd.DataFrame | None = None,
 ) -> None:
     """Write the page, so that whoever opens it meanwhile sees the old one or the new one.
 
@@ -52,6 +53,7 @@ def write_report(
         path: the HTML file to write; its directory is made.
         sources: the directories the records were read from, for the command on the page.
         reload: seconds after which the page loads itself again; 0: it does not.
+        jobs: how the jobs of a sweep stand, a line each, as text.
     """
     environment = Environment(
         loader=FileSystemLoader(HERE),
@@ -67,6 +69,7 @@ def write_report(
         style_hash=policy_hash(style),
         script_hash=policy_hash(script),
         reload=reload,
+        jobs=None if jobs is None else grid_of(jobs),
         methods=methods_of(found),
         protocols=protocols_of(made),
         facts=facts_of(found.runs),

@@ -42,6 +42,9 @@ PAGE = "draw.html"
 FILES = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
 """All that a run leaves for its reader."""
 
+LOCK = ".lock"
+"""Held by the process that works at a run, from its first look at the record to the last."""
+
 STATUSES = ("completed", "failed", "interrupted", "running")
 METRICS = ("accuracy", "mse")
 BASELINES = ("scratch", "nearest_neighbour")

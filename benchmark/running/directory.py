@@ -10,7 +10,6 @@ from filelock import FileLock, Timeout
 from tasks.checks import ConfigError
 
 log = logging.getLogger(__name__)
-JOB_LOCK = ".lock"  # from the first look at the record to the last
 COMPUTING_LOCK = ".computing.lock"  # of a process of its own that computes, which may outlive it
 
 

@@ -16,10 +16,11 @@ from benchmark.config import Settings, load
 from benchmark.running import checkpoint, finished, parts, record
 from benchmark.running.apart import compute_apart
 from benchmark.running.computation import compute
-from benchmark.running.directory import JOB_LOCK, locked, wait_for_what_is_left
+from benchmark.running.directory import locked, wait_for_what_is_left
 from benchmark.running.interruption import Interrupted, Interruption, how_it_ended
 from benchmark.running.launchers import as_launched
 from benchmark.running.trained import is_of, is_usable, take_over
+from results.schema import LOCK
 from tasks.checks import ConfigError
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
     logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
     settings = replace(settings, runtime=as_launched(settings.runtime))
     directory = Path(directory).absolute()
-    with locked(directory, JOB_LOCK):
+    with locked(directory, LOCK):
         wait_for_what_is_left(directory)
         before = record.read(directory)
         if before is not None and not is_of(before, settings):
