@@ -21,6 +21,7 @@ from results import (
 )
 from results.grouping import BadOption, narrow, resolve_key
 from results.options import Parser, build_parser
+from results.other_numbers import numbers_of
 
 Result = TypeVar("Result")
 
@@ -87,9 +88,7 @@ def or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Resul
 def write_all(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
     """Everything that was asked for: the table, then figures and report; the exit status."""
     status = 0
-    made = tables.accuracy_tables(
-        found, options.rows, options.columns, options.published or options.report is not None
-    )
+    made = accuracies(options, found, parser)
     if options.compare:
         emit(options, or_error(parser, "--compare", partial(compared, options, found)))
     elif options.rank:
@@ -111,6 +110,21 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
         report.write_report(found, made, options.report, options.directories)
         say([f"wrote {options.report}"])
     return status
+
+
+INSTEAD = ("compare", "rank", "plan", "against", "findings")
+"""Options that print something else than the accuracies."""
+
+
+def accuracies(
+    options: argparse.Namespace, found: records.Records, parser: Parser
+) -> list[tables.Table]:
+    """The tables that are to be shown, in the report too."""
+    compared = options.published or ([None] if options.report else [])
+    numbers = or_error(parser, "--published", partial(numbers_of, compared)) if compared else False
+    if any(getattr(options, name) for name in INSTEAD) and not options.report:
+        return []
+    return tables.accuracy_tables(found, options.rows, options.columns, numbers)
 
 
 def draw(found: records.Records, directory: Path) -> None:

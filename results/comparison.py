@@ -52,17 +52,24 @@ def published_numbers() -> pd.DataFrame:
 def published_settings(row: Mapping[str, Any]) -> dict[str, list[str]]:
     """The settings behind a published number: of each key the values that are its own.
 
-    From `results/published/settings/*.csv`, where `|` parts values that are as good: MAML's paper
+    Of a user's own number (`other_numbers`) those that its table states. Else they are from
+    `results/published/settings/*.csv`, where `|` parts values that are as good: MAML's paper
     and code test after different numbers of steps, and the paper does not say whether the tasks of
     a meta-batch hand Adam's state on.
     """
+    if row.get("own") is True:
+        stated = {key: [str(v)] for key, v in row.items() if "." in key and not pd.isna(v)}
+        return stated | budget_of(row)
     frame = all_published_settings()
     for key in ROW:
         frame = frame[frame[key].isna() | frame[key].eq(str(row[key]))]
-    settings = dict(zip(frame["key"], frame["value"].str.split("|"), strict=True))
-    if not pd.isna(row["meta_iterations"]):
-        settings["algorithm.meta_iterations"] = [str(row["meta_iterations"])]
-    return settings
+    return dict(zip(frame["key"], frame["value"].str.split("|"), strict=True)) | budget_of(row)
+
+
+def budget_of(row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The meta-iterations behind a published number, where they are stated."""
+    budget = row["meta_iterations"]
+    return {} if pd.isna(budget) else {"algorithm.meta_iterations": [str(budget)]}
 
 
 @cache
@@ -72,7 +79,9 @@ def all_published_settings() -> pd.DataFrame:
     return pd.concat([pd.read_csv(file, dtype=str) for file in files], ignore_index=True)
 
 
-def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def compare_with_published(
+    frame: pd.DataFrame, keys: Sequence[str], numbers: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Our cells that have a published counterpart, side by side.
 
     A counterpart has the same method, ways, shots and transduction, and its data and network
@@ -80,6 +89,7 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
 
     Args:
         frame: evaluations; keys: what spans a cell (`summarise`), in the order of the lines.
+        numbers: those to compare with, in the columns of `published_numbers`; None: all of these.
 
     Returns:
         The keys, mean, ci95, ci95_new_classes, interval_over, seeds, episodes (percent), published,
@@ -89,12 +99,12 @@ def compare_with_published(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
         from them, such as 'partial: 2 % of 100000 meta-iterations'), source.
     """
     eligible = frame[(frame["metric"] == "accuracy") & (frame["split"] == "test")]
-    if eligible.empty or any(key not in eligible for key in IDENTITY):
+    if eligible.empty or "task.name" not in eligible:
         return pd.DataFrame()
     own = [str(key) for key in eligible if is_setting(str(key))]
     identity = ["method", "ways", "shots", "transductive"]
     ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
-    numbers = published_numbers()
+    numbers = published_numbers() if numbers is None else numbers
     papers: Any = numbers[numbers["comparable"].eq(True)].to_dict("records")
     pairs = [
         beside(line, paper, settings)
@@ -117,7 +127,8 @@ def counterparts(
     ours: pd.DataFrame, paper: dict[str, Any], settings: Mapping[str, list[str]]
 ) -> Any:
     """Our cells that measure what a published number does."""
-    where = {key: paper[key] for key in ("method", "ways", "shots", "transductive")}
+    same = ("method", "ways", "shots", "transductive")
+    where = {key: paper[key] for key in same if not pd.isna(paper[key])}
     where |= {key: settings[key][0] for key in IDENTITY if key in settings}
     where["task.name"] = paper["task"]
     for key in TESTED:
@@ -146,14 +157,24 @@ def beside(
         "difference": difference,
         "joint_ci95": joint,
         "verdict": statistics.verdict(difference, joint),
-        "settings": "; ".join(departures(line, settings)) or "the paper's",
+        "settings": "; ".join(departures(line, paper, settings)) or settings_met(paper, settings),
         "source": paper["source"],
     }
 
 
-def departures(line: Mapping[str, Any], paper: Mapping[str, list[str]]) -> Iterator[str]:
-    """Every setting of ours that is not the published one, or that the paper's do not have."""
-    for key, wanted in paper.items():
+def settings_met(paper: Mapping[str, Any], settings: Mapping[str, list[str]]) -> str:
+    """What is said of settings from which nothing departs."""
+    if paper.get("own") is not True:
+        return "the paper's"
+    return "as stated" if settings else "not stated"
+
+
+def departures(
+    line: Mapping[str, Any], paper: Mapping[str, Any], settings: Mapping[str, list[str]]
+) -> Iterator[str]:
+    """Every setting of ours that is not the published one, or that the paper's do not have; a
+    user's own table need not state them all."""
+    for key, wanted in settings.items():
         value = show_value(line.get(key))
         if any(value == choice or same_number(value, choice) for choice in wanted):
             continue
@@ -164,10 +185,10 @@ def departures(line: Mapping[str, Any], paper: Mapping[str, list[str]]) -> Itera
         else:
             name = key.rpartition(".")[2]
             yield f"{name} {'not known' if value == '-' else value} (paper {' or '.join(wanted)})"
-    for key, value in line.items():
+    for key, value in line.items() if paper.get("own") is not True else ():
         if key.startswith("tested.") and line.get(key.replace("tested.", "task.")) == value:
             continue
-        if is_setting(key) and key not in (*paper, *FREE) and not pd.isna(value):
+        if is_setting(key) and key not in (*settings, *FREE) and not pd.isna(value):
             yield f"{key.rpartition('.')[2]} {show_value(value)} (paper without)"
 
 

@@ -24,6 +24,7 @@ keys
 examples
   python -m results outputs
   python -m results outputs --published
+  python -m results outputs --published --published theirs.csv
   python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
   python -m results outputs --where transductive=false --format latex --output table.tex
   python -m results outputs --compare reptile fomaml
@@ -87,8 +88,12 @@ def add_table_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--published",
-        action="store_true",
-        help="compare with the published numbers: difference, verdict, and how budgets differ",
+        metavar="FILE.csv",
+        nargs="?",
+        action="append",
+        type=csv_file,
+        help="compare with the published numbers: difference, verdict, how budgets differ; with "
+        "those of a table of your own (docs/extend.md) instead, or both where both are asked for",
     )
     add_other_tables(parser)
     add_options_of_these(parser)
@@ -202,3 +207,10 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def csv_file(text: str) -> Path:
+    """The name of a CSV file, for argparse."""
+    if not text.endswith(".csv"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no .csv file (a DIR stands before it)")
+    return Path(text)

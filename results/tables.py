@@ -39,7 +39,8 @@ PAIRED = ("first", "second", "difference", "ci95", "interval_over", "seeds", "ep
 MARKED = "Marked: the best of a column and what cannot be told from it (paired tests, after Holm)."
 OF_ONE_RUN = " With one seed this is about these trainings alone."
 NO_COUNTERPART = (
-    "No cell has a published counterpart (Omniglot, the paper's split and network, test classes)."
+    "No cell has a published counterpart (the same task, method, way, shots and transduction, on "
+    "test classes; for the paper's numbers its split and network)."
 )
 
 
@@ -84,14 +85,14 @@ def accuracy_tables(
     found: records.Records,
     rows: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
-    published: bool = False,
+    published: bool | pd.DataFrame = False,
 ) -> list[Table]:
     """A table for each metric among the completed evaluations.
 
     Args:
         rows, columns: keys (`resolve_key`); None chooses method and what varies against way, shot
             and transduction. A key that would vary inside a cell is added to the rows.
-        published: compare with the published numbers.
+        published: compare with the published numbers, ours (True) or these.
 
     Raises:
         BadOption: see `resolve_key`.
@@ -110,7 +111,7 @@ def one_table(
     frame: pd.DataFrame,
     rows: Sequence[str] | None,
     columns: Sequence[str] | None,
-    published: bool,
+    published: bool | pd.DataFrame,
     swept: Sequence[str],
 ) -> Table:
     """The table of one metric; settings that were `swept` stand in its rows unless these are given,
@@ -139,7 +140,9 @@ def one_table(
     if rows is not None and needed:
         caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
     caption += following(frame, [*across, *down])
-    comparison = compare_with_published(frame, [*down, *across]) if published else None
+    numbers = published if isinstance(published, pd.DataFrame) else None
+    wanted = numbers is not None or published is True
+    comparison = compare_with_published(frame, [*down, *across], numbers) if wanted else None
     return Table(cells, down, across, header_of(frame), caption, comparison)
 
 
