@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.config import Runtime
-from benchmark.running import launchers
+from benchmark.running import launchers, sweep
 from tests.command import PROJECT, benchmark, records
 from tests.forks import SINE
 
@@ -61,15 +61,33 @@ def test_one_stop_saves_every_job_of_parallel_processes(tmp_path):
     endless = ["algorithm.meta_iterations=100000000", "training.checkpoint_every=0", "seed=0,1,2"]
     options = ["hydra/launcher=processes", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}"]
     command = [sys.executable, "-m", "benchmark", "--multirun", *SINE, *endless, *options]
-    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as sweep:
-        while len(records(tmp_path)) < 2 and sweep.poll() is None:
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        while len(records(tmp_path)) < 2 and process.poll() is None:
             time.sleep(0.2)
-        sweep.terminate()
-        _, said = sweep.communicate(timeout=120)
-    assert sweep.returncode == 128 + signal.SIGTERM, said
+        process.terminate()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, said
     assert "stopping: every run is saved first" in said
     assert [record["status"] for record in records(tmp_path)] == ["interrupted"] * 2
     assert len(list(tmp_path.glob("*/checkpoint.npz"))) == 2
+
+
+@pytest.mark.parametrize("number", sweep.FROM_TERMINALS)
+def test_a_terminal_s_signals_reach_the_launching_process_alone(tmp_path, number):
+    blocked = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    own = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    sweep.begin(tmp_path, together=True)
+    try:
+        started = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+        assert started.stdout.split() == [str(int(n)) for n in sorted(sweep.FROM_TERMINALS)]
+        os.kill(os.getpid(), number)
+        deadline = time.monotonic() + 5
+        while sweep.current().stopped() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sweep.current().stopped() == number
+    finally:
+        sweep.end()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
 
 
 def test_submitit_on_this_machine(tmp_path):

@@ -20,6 +20,7 @@ from typing import Any
 VARIABLE = "REPTILE_BENCHMARK_SWEEP"
 STOP = "stop"  # the file that holds the signal by which the sweep was stopped
 SECONDS_BETWEEN_LOOKS = 0.5
+FROM_TERMINALS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 BEFORE: dict[int, Any] = {}  # signal handlers of the launching process, to be put back
 BUSY = threading.Lock()  # held while a job runs
 WATCHED: list["Sweep"] = []  # the sweep with whose launcher this process ends
@@ -85,6 +86,19 @@ def begin(directory: Path, together: bool) -> None:
     if together and threading.current_thread() is threading.main_thread():
         for number in stopping_signals():
             BEFORE[number] = signal.signal(number, pass_on)
+        keep_from_launched()
+
+
+def keep_from_launched() -> None:
+    """Have Ctrl-C at the terminal reach this process alone, which passes it on.
+
+    What a launcher starts between this process and its jobs may kill them at it, as submitit's
+    does. A blocked signal stays blocked in the processes that this thread starts; another thread
+    gets it here.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, FROM_TERMINALS)
 
 
 def end() -> None:
@@ -93,6 +107,8 @@ def end() -> None:
     if sweep is None or sweep.launcher != os.getpid():
         return
     del os.environ[VARIABLE]
+    if BEFORE and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_TERMINALS)
     while BEFORE:
         signal.signal(*BEFORE.popitem())
     shutil.rmtree(sweep.folder, ignore_errors=True)
