@@ -306,7 +306,7 @@ def shared(key: str, panels: Sequence[dict[str, Any]]) -> bool:
 
 
 def words_of(values: Mapping[str, Any]) -> str:
-    """'5-shot, inner steps 4'."""
+    """'5-shot, 4 inner steps'."""
     words = [told(key, value) for key, value in values.items() if value is not None]
     return ", ".join(filter(None, words))
 

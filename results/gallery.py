@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -174,9 +175,9 @@ def of_evaluations(
         return "score against adaptation steps.", curves.against_steps(part, looks)
 
     def grid(part: pd.DataFrame) -> Picture | None:
-        if not swept_settings(part):
+        if not (settings := swept_settings(part)):
             return None
-        x = swept_setting(part)
+        x = settings[0]
         return f"score over {axis_name(x)}.", curves.over_grid(part, x, looks, levels)
 
     def bars(part: pd.DataFrame) -> Picture:
@@ -193,16 +194,15 @@ def of_evaluations(
     last = at_the_end(rows)
     if swept := swept_settings(last):
         made["grid"] = last, grid
-        if len(both := heat_map_rows(last, swept_setting(last))):
-            made["heat_map"] = both, heat_maps
+        if len(both := heat_map_rows(last, swept[0])):
+            made["heat_map"] = both, partial(heat_maps, y=swept[0])
     trained = rows.loc[~rows["method"].isin(BASELINES), "method"]
     if {*row_keys(last, ["shots", "transductive"])} - {*swept, "method"} or trained.nunique() > 1:
         made["methods"] = of_one_protocol(last), bars
     return made
 
 
-def heat_maps(rows: pd.DataFrame) -> Picture:
-    y = swept_setting(rows)
+def heat_maps(rows: pd.DataFrame, y: str) -> Picture:
     return f"score over {axis_name(y)} and shots.", figures.heat_maps(rows, "shots", y)
 
 
@@ -213,8 +213,11 @@ def at_the_end(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def swept_settings(rows: pd.DataFrame) -> list[str]:
-    """The numeric settings with several values."""
-    return [
+    """The numeric settings with several values, first the one with the most.
+
+    What many methods are swept over, not what one needs to go along (more training shots).
+    """
+    swept = [
         key
         for key in row_keys(rows, ["shots", "transductive", "steps"])
         if key.startswith(SETTINGS)
@@ -222,14 +225,8 @@ def swept_settings(rows: pd.DataFrame) -> list[str]:
         and not pd.api.types.is_bool_dtype(rows[key])
         and rows[key].nunique() > 1
     ]
-
-
-def swept_setting(rows: pd.DataFrame) -> str:
-    """The one with the most values.
-
-    What many methods are swept over, not what one needs to go along (more training shots).
-    """
-    return max(swept_settings(rows), key=lambda key: rows.groupby("method")[key].nunique().sum())
+    values = rows.groupby("method")[swept].nunique().sum()
+    return sorted(swept, key=lambda key: -values[key])
 
 
 def of_one_protocol(rows: pd.DataFrame) -> pd.DataFrame:

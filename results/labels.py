@@ -150,7 +150,7 @@ def protocol_labels(lines: pd.DataFrame) -> list[str]:
 
 
 def row_label(values: Mapping[str, Any]) -> str:
-    """'Reptile, 5-way 1-shot, inner steps 5': what a bar or a line is of."""
+    """'Reptile, 5-way 1-shot, 5 inner steps': what a bar or a line is of."""
     words = [method_name(values["method"])] if "method" in values else []
     protocol: dict[Hashable, Any] = {
         key: values[key] for key in ("ways", "shots", "transductive") if key in values
@@ -164,8 +164,12 @@ def row_label(values: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
+COUNTED = ("steps", "shots", "iterations", "episodes", "layers", "filters")
+"""Ends of the names of settings that are so many of something."""
+
+
 def told(key: str, value: Any) -> str:
-    """A value in a title or a name: '5-way', 'cycling', 'inner steps 4'; "" says nothing."""
+    """A value in a title or a name: '5-way', 'cycling', '4 inner steps'; "" says nothing."""
     last, text = key.rpartition(".")[2], show_value(value)
     if key in ("ways", "shots", "transductive"):
         return column_label({key: value}).replace("all", "")
@@ -177,7 +181,10 @@ def told(key: str, value: Any) -> str:
         return "replacement" if value else "cycling"
     if key == "task.name":
         return text
-    return f"{text} meta-iterations" if last == "meta_iterations" else f"{axis_name(key)} {text}"
+    name = axis_name(key)
+    if name.endswith(COUNTED) and isinstance(value, int | np.integer):
+        return counted(int(value), name.removesuffix("s"))
+    return f"{name} {text}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:

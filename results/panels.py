@@ -14,7 +14,7 @@ import pandas as pd
 
 from results.marks import mark
 from results.palette import GREY, Look, text_color
-from results.plotting import Artist, Axes, Figure, TextPath
+from results.plotting import Artist, Axes, Figure, FontProperties, TextToPath
 
 FEW = 5
 """Lines, those to compare with apart, from which on a panel has no bands."""
@@ -263,8 +263,9 @@ def line_end(ax: Axes, line: Line) -> float:
 
 def text_width(name: str) -> float:
     """The inches that a name takes."""
+    font = FontProperties(size=NAME_SIZE)
     rows = wrapped(name).split("\n")
-    return max(TextPath((0, 0), row, size=NAME_SIZE).get_extents().width for row in rows) / 72
+    return max(TextToPath().get_text_width_height_descent(row, font, False)[0] for row in rows) / 72
 
 
 def wrapped(name: str) -> str:
@@ -344,7 +345,7 @@ def scale_x(ax: Axes, lines: Sequence[Line]) -> None:
     unit, letter = (1000, "k") if values[-1] >= 10_000 else (1, "")
 
     def plain(value: float, _: float) -> str:
-        return f"{value / unit:g}{letter if value else ''}"
+        return f"{value / unit:g}{letter if value else ''}".replace("-", "\N{MINUS SIGN}")
 
     if values[0] > 0 and (spans_magnitudes(values) or ends_apart(lines)):
         ax.set_xscale("log")
@@ -379,14 +380,6 @@ def name_axes(panels: Sequence[Axes], x_name: str, y_name: str, note: str) -> No
     figure = panels[0].figure
     assert isinstance(figure, Figure)
     top, bottom = panels[0].get_position().y1, panels[-1].get_position().y0
-    figure.text(
-        0.1 / figure.get_size_inches()[0],
-        (top + bottom) / 2,
-        y_name,
-        rotation=90,
-        ha="left",
-        va="center",
-        multialignment="center",
-    )
+    panels[0].set_ylabel(y_name, y=1 - (top - bottom) / (2 * panels[0].get_position().height))
     if note:
         figure.text(0.01, 0.0, note, size=8, color=GREY, va="top")

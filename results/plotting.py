@@ -20,10 +20,11 @@ try:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
     from matplotlib.markers import MarkerStyle
     from matplotlib.patches import Rectangle
     from matplotlib.text import Text
-    from matplotlib.textpath import TextPath
+    from matplotlib.textpath import TextToPath
 finally:
     if backend is not None:
         os.environ["MPLBACKEND"] = backend
@@ -35,10 +36,11 @@ __all__ = [
     "Artist",
     "Axes",
     "Figure",
+    "FontProperties",
     "MarkerStyle",
     "Rectangle",
     "Text",
-    "TextPath",
+    "TextToPath",
     "mpl",
     "style",
 ]
