@@ -23,8 +23,9 @@ from results.labels import show_value
 PUBLISHED = Path(__file__).parent / "published"
 
 
-IDENTITY = ("task.name", "task.split", "model.name")
-"""Settings without which a run has no published counterpart: its data and its network."""
+IDENTITY = ("task.name", "task.split", "images", "model.name")
+"""What a run needs for a published counterpart: its data, images of one's own by their numbers, and
+its network."""
 
 ROW = ("task", "method", "ways", "shots")
 """What a row of the published settings is of; a missing value stands for any."""
@@ -55,7 +56,7 @@ def published_settings(row: Mapping[str, Any]) -> dict[str, list[str]]:
     Of a user's own number (`other_numbers`) those that its table states. Else they are from
     `results/published/settings/*.csv`, where `|` parts values that are as good: MAML's paper
     and code test after different numbers of steps, and the paper does not say whether the tasks of
-    a meta-batch hand Adam's state on.
+    a meta-batch hand Adam's state on. `?` stands where the authors state nothing.
     """
     if row.get("own") is True:
         stated = {key: [str(v)] for key, v in row.items() if "." in key and not pd.isna(v)}
@@ -101,7 +102,8 @@ def compare_with_published(
     eligible = frame[(frame["metric"] == "accuracy") & (frame["split"] == "test")]
     if eligible.empty or "task.name" not in eligible:
         return pd.DataFrame()
-    own = [str(key) for key in eligible if is_setting(str(key))]
+    eligible = eligible.assign(**{k: pd.NA for k in IDENTITY if k not in eligible})
+    own = ["images", *(str(key) for key in eligible if is_setting(str(key)))]
     identity = ["method", "ways", "shots", "transductive"]
     ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
     numbers = published_numbers() if numbers is None else numbers
@@ -129,8 +131,8 @@ def counterparts(
     """Our cells that measure what a published number does."""
     same = ("method", "ways", "shots", "transductive")
     where = {key: paper[key] for key in same if not pd.isna(paper[key])}
-    where |= {key: settings[key][0] for key in IDENTITY if key in settings}
     where["task.name"] = paper["task"]
+    where |= {key: settings[key][0] for key in IDENTITY if key in settings}
     for key in TESTED:
         own = key.replace("tested.", "task.")
         if key in ours and own in where:
@@ -178,7 +180,9 @@ def departures(
         value = show_value(line.get(key))
         if any(value == choice or same_number(value, choice) for choice in wanted):
             continue
-        if key == "algorithm.meta_iterations" and value != "-":
+        if wanted == ["?"]:
+            yield f"{key.rpartition('.')[2]} {value} (not stated)"
+        elif key == "algorithm.meta_iterations" and value != "-":
             share = float(value) / float(wanted[0])
             kind = "partial" if share < 1 else "larger"
             yield f"{kind}: {100 * share:.3g} % of {wanted[0]} meta-iterations"

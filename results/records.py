@@ -43,7 +43,7 @@ CURVE_COLUMNS = ["run", *schema.CURVE_COLUMNS]
 # wrote on the way: nothing a result depends on.
 NO_MATTER = re.compile(
     rf"evaluation\.({'|'.join(PROTOCOL)}|splits|baselines|baseline_episodes|predictions)$"
-    r"|(task|tested)\.(data|cache)_dir$"
+    r"|(task|tested)\.((data|cache)_dir|directory)$"
     r"|training\.(curve_\w+|checkpoint_every)$|(runtime|tracking|hydra|timing|environment)\."
 )
 # All a network from scratch shares with the meta-learned one, of the algorithm's settings.
@@ -245,6 +245,7 @@ def run_row(document: dict[str, Any], directory: str) -> dict[str, Any]:
         **{key: document.get(key) for key in told},
         "version": version(environment.get("project")),
         "test_classes": class_count(data.get("classes")),
+        "images": images_read(data),
         **{
             f"data.{split}": str(value)[:12]
             for split, value in (hashes if isinstance(hashes, dict) else {}).items()
@@ -259,6 +260,14 @@ def class_count(classes: Any) -> int | None:
     """How many test classes a record's data have, where it says so."""
     count = classes.get("test") if isinstance(classes, dict) else None
     return count if isinstance(count, int) and count > 0 else None
+
+
+def images_read(data: dict[str, Any]) -> str | None:
+    """'train 38400 of 64; test 12000 of 20' where a record counts its images by split."""
+    images, classes = data.get("images"), data.get("classes")
+    if not (isinstance(images, dict) and isinstance(classes, dict)):
+        return None
+    return "; ".join(f"{split} {count} of {classes.get(split)}" for split, count in images.items())
 
 
 def is_own(key: str, value: Any) -> bool:
@@ -318,7 +327,7 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if runs.empty:
         return pd.DataFrame(columns=[*MEASURED, "method", *PROTOCOL])
     known = ["run", "status", "finished", "seed", "version", "data.test", "data.train"]
-    known.append("test_classes")
+    known += ["test_classes", "images"]
     config = [column for column in runs.columns if "." in column and not NO_MATTER.match(column)]
     shared = runs.reindex(columns=list(dict.fromkeys(known + config)))
     frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run", "method", *PROTOCOL])
@@ -326,7 +335,7 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
         shared = shared.assign(method=runs.get("method"))
     merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
     if "tested.name" in frame:  # the run's images are not those that it was tested on
-        merged.loc[merged["tested.name"].notna(), "data.test"] = pd.NA
+        merged.loc[merged["tested.name"].notna(), ["data.test", "images"]] = pd.NA
     for column in (str(column) for column in frame if "." in str(column)):
         for other in {f"{column}{OF_RUN}", re.sub(r"^tested\.", "task.", column)} - {column}:
             if other in merged:

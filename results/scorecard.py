@@ -82,17 +82,14 @@ def cells(found: records.Records) -> list[Line]:
     """Both tables, cell by cell."""
     frame, keys = found.completed, ["method", *DEFAULT_COLUMNS]
     ours = compare_with_published(frame, [*keys, *row_keys(frame, keys)])
+    return [cell(line, ours, found) for line in of_the_paper().to_dict("records")]
+
+
+def of_the_paper() -> pd.DataFrame:
+    """The numbers of tables 2 and 1, in this order."""
     numbers = published_numbers()
-    theirs = numbers[numbers["comparable"].eq(True)]
-    return [
-        *(cell(line, ours, found) for line in theirs.to_dict("records")),
-        *map(without_images, numbers[numbers["task"].eq(MINI_IMAGENET)].to_dict("records")),
-    ]
-
-
-def without_images(paper: dict[Any, Any]) -> Line:
-    """A published number of Mini-ImageNet."""
-    return replace(published(paper), budget="needs the images of Mini-ImageNet")
+    theirs = numbers[numbers["file"].eq("nichol2018")]
+    return theirs.sort_values("task", ascending=False, kind="stable")
 
 
 def published(paper: dict[Any, Any]) -> Line:
@@ -108,10 +105,12 @@ def published(paper: dict[Any, Any]) -> Line:
 
 
 def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> Line:
-    """One published number of Omniglot."""
+    """One published number."""
     line = published(paper)
-    for key in ("method", *DEFAULT_COLUMNS) if len(ours) else ():
+    for key in ("source", "method", *DEFAULT_COLUMNS) if len(ours) else ():
         ours = ours[ours[key].eq(paper[key]).fillna(False)]
+    if ours.empty and paper["task"] == MINI_IMAGENET:
+        return replace(line, budget="needs the images of Mini-ImageNet")
     full = ours[ours["settings"].eq("the paper's")] if len(ours) else ours
     if full.empty:
         return replace(line, budget=partial(ours))
@@ -288,9 +287,8 @@ def section(place: str) -> str:
 
 
 def budgets_of_the_table() -> set[int]:
-    """The meta-iterations behind the published Omniglot numbers."""
-    numbers = published_numbers()
-    return {int(n) for n in numbers.loc[numbers["comparable"].eq(True), "meta_iterations"].dropna()}
+    """The meta-iterations behind the paper's numbers."""
+    return {int(n) for n in of_the_paper()["meta_iterations"].dropna()}
 
 
 def at_budgets(found: records.Records, budgets: Iterable[int]) -> records.Records:

@@ -26,6 +26,7 @@ from typing import Any
 import pandas as pd
 
 from results import figures, gallery, plotting, records
+from results.grouping import same_number
 from results.__main__ import main as results_main
 from scripts.studies import studies_table
 
@@ -148,9 +149,9 @@ def csv_block(arguments: str) -> Block:
     file, *conditions = arguments.split()
     frame = pd.read_csv(PROJECT / file)
     for key, _, value in (condition.partition("=") for condition in conditions):
-        frame = frame[frame[key].astype(str) == value]
+        frame = frame[[str(v) == value or same_number(str(v), value) for v in frame[key]]]
     constant = [column for column in frame if frame[column].nunique(dropna=False) == 1]
-    below = "; ".join(f"{column}: {frame[column].iloc[0]}" for column in constant)
+    below = "; ".join(f"{column}: {as_text(frame[column].iloc[0])}" for column in constant)
     table = frame.drop(columns=constant).map(as_text)
     text = table.to_markdown(index=False, disable_numparse=True)
     return Block("\n\n".join(filter(None, [text, wrapped(below)])))

@@ -290,8 +290,8 @@ def test_every_published_number_has_a_source_and_says_what_its_interval_is():
         )
     assert of_the_paper["task"].value_counts().to_dict() == {"omniglot": 16, "mini_imagenet": 8}
     compared = numbers[numbers["comparable"]]
-    assert len(compared) == 16
-    assert not compared.duplicated(["method", "ways", "shots", "transductive"]).any()
+    assert compared["task"].value_counts().to_dict() == {"omniglot": 20, "mini_imagenet": 4}
+    assert not compared.duplicated(["task", "method", "ways", "shots", "transductive"]).any()
 
 
 @pytest.mark.parametrize(
@@ -308,6 +308,7 @@ def test_published_numbers_of_nichol_2018(method, ways, shots, transductive, acc
     numbers = comparison.published_numbers()
     row = numbers[
         numbers["comparable"]
+        & (numbers["task"] == "omniglot")
         & (numbers["method"] == method)
         & (numbers["ways"] == ways)
         & (numbers["shots"] == shots)
@@ -379,23 +380,54 @@ def test_the_papers_means_every_setting_that_changes_a_number(tmp_path, changed,
         (["+experiment=omniglot_5way_maml", "task.train_shots=5"], {"maml"}),
         (["+experiment=omniglot_5way_maml", "algorithm=maml_first_order"], {"fomaml"}),
         (["+experiment=omniglot_20way_maml", "algorithm=maml_first_order"], {"fomaml"}),
+        (["+experiment=omniglot_protonet"], {"protonet"}),
+        (["+experiment=omniglot_protonet", "task.train_shots=5", "task.ways=20"], {"protonet"}),
+        (["+experiment=mini_imagenet_1shot", "task.directory=x"], {"reptile"}),
+        (["+experiment=mini_imagenet_5shot", "task.directory=x"], {"reptile"}),
     ],
 )
-def test_a_preset_of_the_paper_has_the_settings_of_its_published_numbers(tmp_path, preset, methods):
+def test_a_preset_has_the_settings_of_its_published_numbers(tmp_path, preset, methods):
     config = OmegaConf.to_container(compose(*preset), resolve=True)
     assert isinstance(config, dict)
-    steps, shots = config["evaluation"]["steps"], config["evaluation"]["shots"]
+    steps = [0] if methods == {"protonet"} else config["evaluation"]["steps"]
     rows = [
-        fake.evaluation(k, True, 0.9, steps=n, ways=config["task"]["ways"], queries=queries)
+        fake.evaluation(k, transductive, 0.9, steps=n, ways=config["task"]["ways"], queries=queries)
+        for transductive in (False, True)
         for n in steps
-        for k in shots
+        for k in config["evaluation"]["shots"]
         for queries in [config["evaluation"]["queries"]]
     ]
-    fake.write(tmp_path, fake.record(evaluations=rows, baselines=[], config=config))
+    made = fake.record(evaluations=rows, baselines=[], config=config)
+    if config["task"]["name"] == "folder":
+        made["data"] |= MINI_IMAGENET
+    fake.write(tmp_path, made)
     found = table_of(tmp_path, published=True).comparison
     assert set(found["method"]) == methods
     told = found["settings"].replace(r"steps \d+ \(paper .*\)", "other steps", regex=True)
-    assert set(told) <= {"the paper's", "other steps"} and (told == "the paper's").any()
+    same = "meta_iterations 20000 (not stated)" if methods == {"protonet"} else "the paper's"
+    assert set(told) <= {same, "other steps"} and (told == same).any()
+
+
+MINI_IMAGENET = {
+    "classes": {"train": 64, "validation": 16, "test": 20},
+    "images": {"train": 38400, "validation": 9600, "test": 12000},
+}
+
+
+@pytest.mark.parametrize("counts", ["classes", "images"])
+def test_images_of_ones_own_are_mini_imagenet_by_their_numbers(tmp_path, counts):
+    config = OmegaConf.to_container(
+        compose("+experiment=mini_imagenet_1shot", "task.directory=x", "model.filters=16"),
+        resolve=True,
+    )
+    made = fake.record(evaluations=[fake.evaluation(1, False, 0.47)], baselines=[], config=config)
+    made["data"] |= MINI_IMAGENET
+    fake.write(tmp_path, made)
+    (line,) = table_of(tmp_path, published=True).comparison.to_dict("records")
+    assert line["settings"] == "filters 16 (paper 32)" and line["published"] == 47.07
+    made["data"][counts] = {**MINI_IMAGENET[counts], "train": 60}
+    fake.write(tmp_path, made)
+    assert table_of(tmp_path, published=True).comparison.empty
 
 
 @pytest.mark.parametrize(
