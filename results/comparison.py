@@ -102,7 +102,7 @@ def compare_with_published(
     eligible = frame[(frame["metric"] == "accuracy") & (frame["split"] == "test")]
     if eligible.empty or "task.name" not in eligible:
         return pd.DataFrame()
-    eligible = eligible.assign(**{k: pd.NA for k in IDENTITY if k not in eligible})
+    eligible = eligible.reindex(columns=list(dict.fromkeys([*eligible, *IDENTITY])))
     own = ["images", *(str(key) for key in eligible if is_setting(str(key)))]
     identity = ["method", "ways", "shots", "transductive"]
     ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))

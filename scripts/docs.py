@@ -26,8 +26,8 @@ from typing import Any
 import pandas as pd
 
 from results import figures, gallery, plotting, records
-from results.grouping import same_number
 from results.__main__ import main as results_main
+from results.grouping import same_number
 from scripts.studies import studies_table
 
 PROJECT = Path(__file__).parent.parent
