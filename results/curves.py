@@ -35,6 +35,9 @@ USUAL = ("method", "ways", "shots", "transductive")
 PANELS = ("task.name", "tested.name", "split", "ways", "shots")
 """Keys that have a panel for each of their values, whatever the lines."""
 
+NEVER_JOINED = ("algorithm.meta_iterations", "split", "task.split", "task.split_seed")
+"""Settings that a line never runs across, unless they are what it runs along."""
+
 STEPS = "line.inner_steps"
 ONLY_SEED = "line.seed"
 PUBLISHED, PAPER = "published", "paper"
@@ -215,7 +218,8 @@ def line_keys(frame: pd.DataFrame, x: str) -> tuple[list[str], list[str]]:
     apart = row_keys(frame.drop(columns=x), usual)
     if x in WITHIN_A_RUN:
         return [*usual, STEPS, *apart], []
-    tied = [key for key in apart if key not in row_keys(frame, [x, *usual])]
+    along = row_keys(frame, [x, *usual])
+    tied = [key for key in apart if key not in (*along, *NEVER_JOINED)]
     return [*usual, STEPS, *(key for key in apart if key not in tied)], tied
 
 

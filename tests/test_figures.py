@@ -295,15 +295,21 @@ def test_errors_near_zero_have_a_logarithmic_axis(tmp_path, metric, ends, middle
     assert all(float(label.get_text()) == pytest.approx(tick) for tick, label in ticks)
 
 
-def test_points_of_different_seeds_are_never_joined(tmp_path):
-    for budget, seed in [(1000, 0), (2000, 1)]:
-        settings = {"algorithm.meta_iterations": budget, "seed": seed}
-        fake.write(tmp_path / str(seed), fake.record(settings, learning_curve=[], baselines=[]))
+@pytest.mark.parametrize(
+    ("along", "other"),
+    [
+        ("algorithm.meta_iterations", "seed"),
+        ("algorithm.inner_steps", "algorithm.meta_iterations"),
+        ("algorithm.inner_steps", "task.split_seed"),
+    ],
+)
+def test_points_of_different_seeds_budgets_and_splits_are_never_joined(tmp_path, along, other):
+    for value in (10, 20):
+        settings = {along: value, other: value}
+        fake.write(tmp_path / str(value), fake.record(settings, learning_curve=[], baselines=[]))
     found = records.read_records([tmp_path])
     with pytest.raises(panels.CannotShow, match="no configuration was measured at two"):
-        curves.over_grid(found.completed)
-    assert "grid" not in gallery.all_figures(found)
-    assert any(note.startswith("no figure grid: no configuration was") for note in found.notes)
+        curves.over_grid(found.completed, along)
 
 
 def test_a_line_is_over_the_seeds_that_all_its_points_have(tmp_path):
