@@ -6,6 +6,7 @@ judged at its anchors, the ends and what the text names, not along its way.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ class Curve:
         return self.points[self.points["mean"].notna()]
 
 
+@lru_cache(maxsize=1)  # asked for by several parts of a page
 def curves(found: records.Records) -> list[Curve]:
     """Every drawn curve, beside what completed runs at the paper's budget measured."""
     return [curve for drawing in DRAWINGS for curve in curves_of(drawing, found)]

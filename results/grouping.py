@@ -112,9 +112,12 @@ def same_number(text: str, other: str) -> bool:
 
 def rows_where(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
     """Rows with these values; none where a column is absent."""
+    if not all(key in frame for key in where):
+        return frame.iloc[:0]
+    chosen = np.ones(len(frame), bool)
     for key, value in where.items():
-        frame = frame[frame[key].eq(value).fillna(False)] if key in frame else frame.iloc[:0]
-    return frame
+        chosen &= frame[key].eq(value).fillna(False).to_numpy(bool)
+    return frame[chosen]
 
 
 def varying_keys(frame: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ TRAINING_ONLY = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Records:
     """All that was found.
 
@@ -100,7 +101,7 @@ class Records:
             values.setdefault(key, set()).add(value)
         return [key for key, several in values.items() if "." in key and len(several) > 1]
 
-    @property
+    @cached_property
     def completed(self) -> pd.DataFrame:
         """The evaluations of runs that ended as they should: what tables are made of."""
         return self.evaluations[self.evaluations["status"] == "completed"]

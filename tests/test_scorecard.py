@@ -1,12 +1,13 @@
 """The scorecard: what counts, what decides, and that the committed page is current."""
 
+import functools
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from results import drawn, records
+from results import drawn, records, reproduction
 from results.reproduction import PAGE, RECORDS, main, page
 from results.scorecard import Line, cells, curves, order_of_ends, score, statements, theory
 from tests import fake_records
@@ -177,7 +178,8 @@ def test_a_page_of_no_records_lists_everything_as_not_run_yet(tmp_path):
     assert "Runs" not in page(tmp_path)
 
 
-def test_the_page_is_that_of_the_committed_records(capsys, tmp_path):
+def test_the_page_is_that_of_the_committed_records(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduction, "page", functools.cache(page))  # it takes seconds to make
     assert main(["--check"]) == 0, "stale: run `make reproduce HOURS=0`"
     (tmp_path / "page.md").write_text("old")
     assert main(["--check", "--output", str(tmp_path / "page.md")]) == 1
