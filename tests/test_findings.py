@@ -238,8 +238,8 @@ def test_settings_not_asked_about_pair_like_with_like(tmp_path):
             )
     outcome = judged(tmp_path, "g2 beats g1+g2")
     assert [(d.among, round(d.estimate.mean, 3)) for d in outcome.differences] == [
-        ("filters 32", 0.1),
-        ("filters 64", 0.2),
+        ("32 filters", 0.1),
+        ("64 filters", 0.2),
     ]
 
 
