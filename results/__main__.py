@@ -11,6 +11,7 @@ from typing import TypeVar
 from results import (
     against,
     comparison,
+    costs,
     findings,
     formats,
     paper,
@@ -124,7 +125,11 @@ def accuracies(
     numbers = or_error(parser, "--published", partial(numbers_of, compared)) if compared else False
     if any(getattr(options, name) for name in INSTEAD) and not options.report:
         return []
-    return tables.accuracy_tables(found, options.rows, options.columns, numbers)
+    made = tables.accuracy_tables(found, options.rows, options.columns, numbers)
+    if options.cost is None:
+        return made
+    target = None if options.cost is True else options.cost
+    return [costs.priced(found, table, target) for table in made]
 
 
 def draw(found: records.Records, directory: Path) -> None:

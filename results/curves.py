@@ -30,7 +30,7 @@ from results.palette import GREY, Look, line_style
 from results.panels import CannotShow, Line, draw
 from results.plotting import Figure
 
-WITHIN_A_RUN = ("iteration", "steps")
+WITHIN_A_RUN = ("iteration", "seconds", "steps")
 USUAL = ("method", "ways", "shots", "transductive")
 PANELS = ("task.name", "tested.name", "split", "ways", "shots")
 """Keys that have a panel for each of their values, whatever the lines."""
@@ -63,6 +63,18 @@ def learning_curves(
         CannotShow: see `curves_over`.
     """
     return curves_over(curves, "iteration", "meta-iteration", looks, published)
+
+
+def against_seconds(curves: pd.DataFrame, looks: Mapping[Any, Look] | None = None) -> Figure:
+    """Score on new tasks against the seconds of training until then: what accuracy costs.
+
+    Args:
+        curves: `costs.with_seconds(...)` of one metric.
+
+    Raises:
+        CannotShow: see `curves_over`.
+    """
+    return curves_over(curves.drop(columns="iteration"), "seconds", "seconds of training", looks)
 
 
 def against_steps(evaluations: pd.DataFrame, looks: Mapping[Any, Look] | None = None) -> Figure:

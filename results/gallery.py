@@ -1,5 +1,6 @@
 """Which figures there are data for: from the records of any runs to captioned drawings."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -7,8 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from results import comparison, curves, drawn, figures, palette, predictions, reading, records
-from results.grouping import row_keys, telling
+from results import (
+    comparison,
+    costs,
+    curves,
+    drawn,
+    figures,
+    palette,
+    predictions,
+    rank_picture,
+    ranking,
+    reading,
+    records,
+)
+from results.grouping import BadOption, row_keys, telling
 from results.labels import axis_name, column_label, counted, method_name, show_value, with_tails
 from results.panels import CannotShow, TooMuch
 from results.plotting import Figure
@@ -45,14 +58,35 @@ def all_figures(found: records.Records) -> dict[str, Picture]:
         caption = f"Learning curves: score on new tasks of {splits} classes."
         return caption, curves.learning_curves(part, looks, levels)
 
+    def of_seconds(part: pd.DataFrame) -> Picture:
+        return "Score on new tasks against what it cost.", curves.against_seconds(part, looks)
+
     for name, part in parts(found.curves, ["metric"]):
         made |= attempt(f"learning_curves{name}", part, of_curves, found.notes)
+    for name, part in parts(costs.with_seconds(found), ["metric"]):
+        if part["method"].nunique() > 1:
+            made |= attempt(f"frontier{name}", part, of_seconds, found.notes)
     for name, rows in parts(found.completed, ["metric", "ways"]):
         protocol = column_label({"ways": rows["ways"].iloc[0]}).replace("all", "regression")
         for kind, (part, draw) in of_evaluations(rows, looks, levels).items():
             pictures = attempt(f"{kind}{name}", part, draw, found.notes)
             made |= {key: (f"{protocol}: {text}", fig) for key, (text, fig) in pictures.items()}
-    return made | of_the_paper(found) | of_predictions(found)
+    return made | of_ranks(found, looks) | of_the_paper(found) | of_predictions(found)
+
+
+def of_ranks(found: records.Records, looks: Mapping[Any, palette.Look]) -> dict[str, Picture]:
+    """The order of the methods of each metric, with their tiers; none of a single method."""
+    try:
+        made = ranking.rankings(found)
+    except BadOption:
+        return {}
+    pictures: dict[str, Picture] = {}
+    for one in made:
+        name = "ranks" if len(made) == 1 else f"ranks_{one.lines['metric'].iloc[0]}"
+        with contextlib.suppress(CannotShow):  # two methods need no picture
+            caption = f"{one.overall.capitalize()}: a bar joins methods that share a tier (--rank)."
+            pictures[name] = (caption, rank_picture.critical_difference(one, looks))
+    return pictures
 
 
 def attempt(name: str, rows: pd.DataFrame, draw: Draw, notes: list[str]) -> dict[str, Picture]:

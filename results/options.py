@@ -28,6 +28,7 @@ examples
   python -m results outputs --rows meta_iterations --columns shots --where algorithm=reptile
   python -m results outputs --where transductive=false --format latex --output table.tex
   python -m results outputs --compare reptile fomaml
+  python -m results outputs --cost 90
   python -m results outputs --rank
   python -m results outputs/new --against outputs/old --fail-on-worse
   python -m results outputs --plan reptile fomaml --margin 0.5
@@ -95,8 +96,22 @@ def add_table_options(parser: Parser) -> None:
         help="compare with the published numbers: difference, verdict, how budgets differ; with "
         "those of a table of your own (docs/extend.md) instead, or both where both are asked for",
     )
+    add_cost(parser)
     add_other_tables(parser)
     add_options_of_these(parser)
+
+
+def add_cost(parser: Parser) -> None:
+    """What the numbers cost, beside them."""
+    parser.add_argument(
+        "--cost",
+        metavar="SCORE",
+        nargs="?",
+        type=positive,
+        const=True,
+        help="add what each row cost: meta-iterations, seconds of training and, with an accuracy "
+        "in percent (or another score), the seconds until the learning curve reaches it",
+    )
 
 
 def add_other_tables(parser: Parser) -> None:

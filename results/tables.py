@@ -57,6 +57,7 @@ class Table:
         header: lines said once above the table: what is constant.
         caption: lines below it: what ± is, n, and what else to know.
         comparison: `compare_with_published(...)`, or None.
+        cost: what each row cost (`costs.priced`): columns of text to the right; or None.
     """
 
     cells: pd.DataFrame
@@ -65,6 +66,7 @@ class Table:
     header: list[str]
     caption: list[str]
     comparison: pd.DataFrame | None = None
+    cost: pd.DataFrame | None = None
 
     @property
     def metric(self) -> str:
@@ -336,6 +338,8 @@ def layout(table: Table) -> pd.DataFrame:
         pd.MultiIndex.from_frame(rows) if len(table.rows) > 1 else pd.Index(rows.iloc[:, 0])
     )
     wide = wide[order].fillna("-").reset_index()
+    if table.cost is not None:
+        wide = pd.concat([wide, table.cost], axis="columns")
     named = wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
     named.attrs[formats.KEYS] = len(table.rows)
     return named
