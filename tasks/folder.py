@@ -33,7 +33,11 @@ class Folder(PictureTask):
         found: dict[str, dict[str, list[Path]]] = {}
         if (self.root / "train").is_dir() or (self.root / "test").is_dir():
             for folder, split in SPLITS.items():
-                found[split] = found.get(split, {}) | classes_of(self.root / folder)
+                classes = classes_of(self.root / folder)
+                rule = "a folder with either val/ or validation/"
+                fits = not (classes and found.get(split))
+                require(fits, "task.directory", self.directory, rule)
+                found[split] = found.get(split, {}) | classes
             for split in ("train", "test"):
                 rule = f"a folder with class folders in {split}/ too, beside those it has"
                 require(bool(found[split]), "task.directory", self.directory, rule)

@@ -186,8 +186,8 @@ def decode_files(
     broken = [row for row, problem in enumerate(problems) if problem is not None]
     if broken and not skip_broken:
         raise ConfigError(
-            f"{paths[broken[0]]}: must be a whole image ({problems[broken[0]]}): replace or remove "
-            f"it, or set task.skip_broken=true ({len(broken)} such files)"
+            f"{in_one_line(paths[broken[0]])}: must be a whole image ({problems[broken[0]]}): "
+            f"replace or remove it, or set task.skip_broken=true ({len(broken)} such files)"
         )
     owner = np.repeat(np.arange(len(classes)), [len(files) for files in classes])
     lost = np.bincount(owner[broken], minlength=len(classes))
@@ -195,7 +195,12 @@ def decode_files(
     whole = [row for row, problem in enumerate(problems) if problem is None]
     for place, row in enumerate(whole if broken else ()):
         images[place] = images[row]  # closes the gaps without a second copy of everything
-    return Pictures(images[: len(whole)], counts, tuple(str(paths[row]) for row in broken))
+    return Pictures(images[: len(whole)], counts, tuple(in_one_line(paths[row]) for row in broken))
+
+
+def in_one_line(path: Path) -> str:
+    """A path as text; the name of a file may have any character."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(path))
 
 
 def through_cache(path: Path, title: str, build: Callable[[], Pictures]) -> Pictures:

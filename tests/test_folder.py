@@ -246,9 +246,35 @@ def test_small_classes_are_named(tmp_path):
     )
 
 
+def test_names_may_be_anything_and_what_is_no_image_is_passed_over(tmp_path):
+    names = ["-dash", "1e3", "42", "null", "[z]", "x,y=z", "naïve café", "日本"]
+    root = write_folder(tmp_path / "my photos é", dict.fromkeys(names, 4))
+    first = root / "42"
+    (first / "000.jpg").rename(first / "a B.JPEG")
+    (first / "link.png").symlink_to(root / "null" / "001.png")
+    (first / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    for junk in (".DS_Store", "42/.DS_Store", "42/._001.png", "42/notes.txt", "readme.jpg"):
+        (root / junk).write_bytes(b"no image")
+    write_folder(first, {"below": 1})
+    sets = load(f"'{root}'", tmp_path, "task.train_shots=1", "evaluation.shots=[1]").loaded
+    counts = {n: c.of(i).shape[0] for c in sets.values() for i, n in enumerate(c.names)}
+    assert counts == {**dict.fromkeys(names, 4), "42": 5}
+
+
+def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
+    write_folder(tmp_path / "d", dict.fromkeys("abcd", 4))
+    (tmp_path / "d" / "a" / "two\nlines.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"two\\x0alines\.png: must be a whole image \([^\n]+$"):
+        _ = load(tmp_path / "d", tmp_path).loaded
+
+
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
+        (
+            {"train/a": 2, "train/b": 2, "test/c": 2, "val/d": 2, "validation/d": 2},
+            "a folder with either val/ or validation/",
+        ),
         (
             {"a": 2, "b": 2, "c": 0, "d": 2},
             "without empty classes: c has no .png, .jpg, .jpeg; add",

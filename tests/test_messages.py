@@ -31,6 +31,7 @@ ANSWERS = {
     "taks=glyphs": "taks=glyphs: must be a known key: {}; did you mean task?",
     "task.wayz=3": "task.wayz=3: must be a known key: {}; did you mean ways?",
     "--multirun hydra/launcher=proceses": "hydra/launcher=proceses: must be one of {}; did you m",
+    "task.directory=~/photos": "task.directory=~/photos: must be KEY=VALUE as Hydra reads it; a te",
     # what needs something else
     "--multirun hydra/launcher=ray_cluster": "hydra/launcher=ray_cluster: must have its library",
     "--multirun hydra/sweeper=tune": "hydra/sweeper=tune: must have its library installed: python",

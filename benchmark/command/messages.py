@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -59,6 +59,12 @@ def make_importable() -> None:
 def explained(error: Exception, root: str) -> str:
     """One line that names the key, the value and what is allowed."""
     text = one_line(error)
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        rule = (
+            "KEY=VALUE as Hydra reads it; a text with other signs than usual has quotes of its own"
+        )
+        return f"{error.override}: must be {rule}, \"{key}='{value}'\""
     ours = re.match(r"ConfigError raised while resolving interpolation: (.*?)( full_key: |$)", text)
     if ours:
         return ours[1]
