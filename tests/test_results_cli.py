@@ -243,6 +243,13 @@ def test_a_running_job_can_be_plotted(tmp_path, capsys):
     )
     assert main([str(run)]) == 1
     assert main([str(run), "--figures", str(tmp_path / "figures")]) == 0
+    said = (
+        "no figure learning_curves: no configuration was measured at two values of meta-iteration"
+    )
+    assert said in capsys.readouterr().err
+    with (run / "learning_curve.csv").open("a") as curve:
+        curve.write("200,test,1,False,100,accuracy,0.7,0.02\n")
+    assert main([str(run), "--figures", str(tmp_path / "figures")]) == 0
     assert (tmp_path / "figures" / "learning_curves.png").exists()
 
 
