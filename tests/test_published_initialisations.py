@@ -18,6 +18,7 @@ NAMES = sorted(
 @pytest.mark.parametrize("name", NAMES)
 def test_its_files_belong_together(name):
     record = named.record_of("evaluate", name)
+    assert set(record["digests"]) == {"scores.npz", "initialisation.npz"} and record["seal"]
     params, moment, count = initialisation.of_run("evaluate", name)
     assert np.isfinite(params).all() and moment.shape == params.shape
     algorithm = record["config"]["algorithm"]

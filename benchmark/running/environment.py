@@ -12,9 +12,22 @@ from typing import Any
 
 from benchmark.running.startup import VARIABLES, usable_cores
 
-# Begin the names of environment variables that may change the bits of a result.
+# Begin the names of environment variables that may change the bits of a result. Not TF_ alone:
+# Terraform's begin so, too, and among them are secrets.
 MATTER = (
-    "TF_",
+    "TF_AUTOTUNE_",
+    "TF_CUDNN_",
+    "TF_DETERMINISTIC_",
+    "TF_DISABLE_",
+    "TF_ENABLE_",
+    "TF_FORCE_",
+    "TF_GPU_",
+    "TF_MKL_",
+    "TF_NUM_",
+    "TF_ONEDNN_",
+    "TF_OVERRIDE_",
+    "TF_USE_",
+    "TF_XLA_",
     "XLA_",
     "OMP_",
     "KMP_",
@@ -56,8 +69,7 @@ def variables() -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if name.startswith(MATTER) and not name.startswith("TF_CPP_")  # what is logged
-        if VARIABLES.get(name) != value
+        if name.startswith(MATTER) and VARIABLES.get(name) != value
     }
 
 
