@@ -8,6 +8,7 @@ import pytest
 from benchmark.command.compose import compose
 from benchmark.running.startup import start_tensorflow
 from benchmark.tracking.base import is_installed
+from tests.forks import Forks
 from tests.toy import TRAINED, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -18,6 +19,13 @@ def few_threads():
     """Start TensorFlow, where a test uses it, with the threads that jobs in this process want."""
     if "tensorflow" in sys.modules:
         start_tensorflow(settings().runtime)
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """A process that has imported TensorFlow and forks jobs: one for all tests."""
+    with Forks() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

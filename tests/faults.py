@@ -22,9 +22,11 @@ from pathlib import Path
 import pytest
 
 from results import records
-from tests.forks import GLYPHS, ROOT, SINE, Ended, Fault, Forks, numbers, phases, random_fault
+from tests.forks import GLYPHS, ROOT, Ended, Fault, Forks, numbers, phases, random_fault
+from tests.forks import SINE as QUICK
 from tests.test_checkpoint import DAMAGES
 
+SINE = [*QUICK, "runtime.jit=true"]  # as it is by default
 PHASES = ("training", "checkpointing", "evaluation", "recording")
 KILLS_A_PHASE = 10
 SUMMARY = ROOT / "results" / "published" / "faults.md"

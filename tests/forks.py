@@ -24,6 +24,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 SINE = [  # a run of two seconds through every part; two graphs, an Adam state on both levels
     "task=sinusoid",
+    "runtime.jit=false",  # compiling takes longer than all the rest; tests/faults.py has it
     "model.hidden=[4]",
     "algorithm.meta_iterations=12",
     "algorithm.inner_steps=2",
@@ -127,10 +128,13 @@ class Forks:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start(self, log: Path, argv: list[str], fault: Fault | None = None) -> tuple[int, Path]:
+    def start(
+        self, log: Path, argv: list[str], fault: Fault | None = None, cwd: Path = ROOT
+    ) -> tuple[int, Path]:
         """Start a job that writes what it prints to `log`; for `wait`."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        return self.ask(argv=argv, log=str(log), fault=asdict(fault or Fault())), log
+        fate = asdict(fault or Fault())
+        return self.ask(argv=argv, log=str(log), fault=fate, cwd=str(cwd)), log
 
     def wait(self, job: tuple[int, Path]) -> Ended:
         pid, log = job
@@ -139,9 +143,11 @@ class Forks:
         lines = events.read_text().splitlines() if events.exists() else []
         return Ended(code, log.read_text(), [json.loads(line) for line in lines])
 
-    def run(self, log: Path, argv: list[str], fault: Fault | None = None) -> Ended:
+    def run(
+        self, log: Path, argv: list[str], fault: Fault | None = None, cwd: Path = ROOT
+    ) -> Ended:
         """Run a job to its end."""
-        return self.wait(self.start(log, argv, fault))
+        return self.wait(self.start(log, argv, fault, cwd))
 
 
 def serve() -> None:
@@ -169,6 +175,7 @@ def become_job(request: dict[str, Any]) -> None:
     for stream in (1, 2):
         os.dup2(output, stream)
     code: Any = 1
+    os.chdir(request["cwd"])
     try:
         from benchmark.__main__ import main
 

@@ -2,15 +2,7 @@
 
 import signal
 
-import pytest
-
-from tests.forks import GLYPHS, Fault, Forks, numbers
-
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as server:
-        yield server
+from tests.forks import GLYPHS, Fault, numbers
 
 
 def test_a_run_killed_in_each_part_ends_as_if_it_never_had_been(forks, tmp_path):

@@ -26,12 +26,6 @@ OUTPUTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as server:
-        yield server
-
-
 class Job:
     """The command line of a tiny run in one directory, to be given again and again."""
 

@@ -15,16 +15,13 @@ from benchmark.running import sweep as sweeps
 from benchmark.running.interruption import Interruption
 from benchmark.running.job import run_job
 from benchmark.running.summary import Summary
-from tests.forks import SINE, Fault, Forks, numbers
+from benchmark.running.trained import find_training
+from tests.forks import GLYPHS, SINE, Fault, numbers
 
 BROKEN = [f"tests.broken.{name}" for name in ("Killed", "Raises", "NotANumber")]
 NETWORKS = f"model._target_={BROKEN[0]},benchmark.models.MLP,{BROKEN[1]},{BROKEN[2]}"
 
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as server:
-        yield server
+TOGETHER = "runtime.isolate=false"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +62,7 @@ def test_failures_stay_local_and_only_they_are_tried_again(forks, tmp_path):
 
 
 def test_two_sweeps_at_once_share_the_work(forks, tmp_path, single):
-    argv = sweep(tmp_path / "sweep", "seed=0,1")
+    argv = sweep(tmp_path / "sweep", "seed=0,1", TOGETHER)
     jobs = [forks.start(tmp_path / f"{n}.log", argv) for n in range(2)]
     ended = [forks.wait(job) for job in jobs]
     assert [sweep.code for sweep in ended] == [0, 0], ended
@@ -110,6 +107,17 @@ def test_the_bookkeeping_of_a_job_does_not_grow_with_the_sweep(single):
     assert 0 < len(touched[0]) < 30
 
 
+def test_a_search_for_a_training_reads_each_record_once(single):
+    """Jobs of a large sweep search its tree one after the other."""
+    for number in range(30):
+        shutil.copytree(single, single.parent / str(number), dirs_exist_ok=True)
+    searches = [
+        files_touched(single.parent, lambda: find_training("another", single.parent / "new-1"))
+        for _ in range(2)
+    ]
+    assert len(searches[0]) > 60 and searches[1] == [f"os.scandir {single.parent}"]
+
+
 def files_touched(below: Path, call) -> list[str]:
     """The file operations of `call` on what lies below a directory."""
     found, on = [], True
@@ -129,11 +137,11 @@ def files_touched(below: Path, call) -> list[str]:
 def test_a_refused_job_is_recorded_and_counts_for_its_own_command_alone(forks, tmp_path):
     """The same directory again with the mistake corrected: what failed before is one line."""
     directory = tmp_path / "sweep"
-    first = forks.run(tmp_path / "1.log", sweep(directory, "algorithm.inner_batch=10,0"))
+    first = forks.run(tmp_path / "1.log", sweep(directory, "algorithm.inner_batch=10,0", TOGETHER))
     assert first.code == 1
     assert statuses(directory) == ["completed", "failed"]
     assert "failed (ConfigError: algorithm.inner_batch=0: must be at least 1)" in first.output
-    second = forks.run(tmp_path / "2.log", sweep(directory, "algorithm.inner_batch=10"))
+    second = forks.run(tmp_path / "2.log", sweep(directory, "algorithm.inner_batch=10", TOGETHER))
     assert second.code == 0, second.output
     assert "inner_batch=0" not in second.output
     assert "1 other runs in the same directory did not complete" in second.output
@@ -146,10 +154,24 @@ def test_a_refused_job_is_recorded_and_counts_for_its_own_command_alone(forks, t
 def test_a_signal_after_the_last_look_still_ends_the_sweep(forks, tmp_path):
     """It comes while the completed record is written: the run is complete, the next one waits."""
     late = Fault(phase="recording", nth=4, stop=True)
-    argv = sweep(tmp_path / "sweep", "seed=0,1", "runtime.isolate=false")
+    argv = sweep(tmp_path / "sweep", "seed=0,1", TOGETHER)
     ended = forks.run(tmp_path / "1.log", argv, late)
     assert ended.code == 128 + signal.SIGTERM, ended.output
     assert statuses(tmp_path / "sweep") == ["completed"]
+
+
+def test_jobs_of_one_seed_share_their_reference_lines(forks, tmp_path):
+    """Scored once, and bit for bit what a job scores alone."""
+    small = [*GLYPHS, TOGETHER]
+    argv = [*small, "--multirun", "algorithm.meta_iterations=1,2", f"hydra.sweep.dir={tmp_path}/s"]
+    done = forks.run(tmp_path / "sweep.log", argv)
+    assert done.code == 0, done.output
+    scored = [e for e in done.events if (e["what"], e["phase"]) == ("end", "evaluation")]
+    assert len(scored) == 2 * 3 + 2 + 2  # four episodes at a time: 12 of each, 8 of each reference
+    alone = [*small, "algorithm.meta_iterations=2", f"hydra.run.dir={tmp_path}/another/alone"]
+    assert forks.run(tmp_path / "alone.log", alone).code == 0
+    (second,) = (tmp_path / "s").glob("*-2it-*")
+    assert numbers(second) == numbers(tmp_path / "another" / "alone")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,14 +9,7 @@ import pytest
 from benchmark.command.identity import MOVED
 from benchmark.running.trained import find_training
 from results.records import read_records
-from tests.command import benchmark
-from tests.forks import GLYPHS, SINE, Fault, Forks
-
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as server:
-        yield server
+from tests.forks import GLYPHS, SINE, Fault
 
 
 @pytest.fixture
@@ -147,15 +139,14 @@ def test_a_kill_while_evaluating_further_loses_nothing(run, trained, tmp_path):
     same_arrays(arrays(trained), arrays(tmp_path / "whole"))
 
 
-def test_two_jobs_at_once_train_once(tmp_path):
+def test_two_jobs_at_once_train_once(forks, tmp_path):
     """The second waits for the first, and only evaluates."""
-    with ThreadPoolExecutor() as pool:
-        jobs = [
-            pool.submit(benchmark, *SINE, f"evaluation.steps=[{steps}]", cwd=tmp_path)
-            for steps in (2, 3)
-        ]
-        for job in jobs:
-            assert job.result().returncode == 0, job.result().stderr
+    jobs = [
+        forks.start(tmp_path / f"{n}.log", [*SINE, f"evaluation.steps=[{n}]"], cwd=tmp_path)
+        for n in (2, 3)
+    ]
+    ended = [forks.wait(job) for job in jobs]
+    assert [job.code for job in ended] == [0, 0], ended
     (found,) = (tmp_path / "outputs" / "runs").iterdir()
     document = record_of(found)
     assert sorted(row["steps"] for row in document["evaluations"]) == [2, 3]

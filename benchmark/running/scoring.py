@@ -12,6 +12,7 @@ from benchmark.config import Settings
 from benchmark.evaluation import Evaluator, Protocol, Scores, score_row
 from benchmark.inner_loop import InnerLoop
 from benchmark.progress import Progress
+from benchmark.running import references
 from benchmark.running.parts import TRAINED, Cell, Part, parts_of
 from benchmark.training import Diverged, add, as_learner
 from results.schema import queries_key
@@ -29,6 +30,7 @@ class Scoring:
     ) -> None:
         """tested: what test episodes are drawn from."""
         self.progress, self.settings, self.parts = progress, settings, parts_of(settings)
+        self.inner = inner
         self.scratch = Progress.fresh(inner.network.initial).learner
 
         @cache
@@ -64,11 +66,18 @@ class Scoring:
         Raises Diverged where a score is not finite.
         """
         for part in self.parts:
+            place = references.place_of(part, self.settings, self.inner)
+            if place is not None:
+                references.take(place, part, self.progress.scores)
+            if self.done_of(part) >= part.episodes:
+                continue
             while self.done_of(part) < part.episodes:
                 began = time.perf_counter()
                 self.score_more(part)
                 add(self.progress.seconds, "evaluation", time.perf_counter() - began)
                 yield
+            if place is not None:
+                references.leave(place, part, self.progress.scores)
 
     def score_more(self, part: Part) -> None:
         """Score the next episodes of those cells of a part that lag behind most."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from benchmark.running.named import directory_of
 from results.schema import ARRAYS, RECORD
 
 log = logging.getLogger(__name__)
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a record raises
+SEEN: dict[tuple[Path, bool], str] = {}  # (completed run, read in full?): its training's identity
 
 
 def is_of(found: dict[str, Any], settings: Settings) -> bool:
@@ -57,24 +60,43 @@ def find_training(identity: str, directory: Path) -> list[Path]:
     inside = directory.is_relative_to(here) and len(directory.relative_to(here).parts) > 1
     top = here / directory.relative_to(here).parts[0] if inside else directory.parent
     stem = directory.name.rpartition("-")[0]
-    found = []
+
+    def seen_as(path: Path) -> tuple[Path, bool]:
+        return path, bool(stem) and path.name.startswith(f"{stem}-")
+
     for folder, below, files in os.walk(top):
-        below.sort()
         path = Path(folder)
-        namesake = bool(stem) and path.name.startswith(f"{stem}-")
-        if RECORD in files and path != directory and is_training(path, identity, namesake):
-            found.append(path)
-    return sorted(found, key=lambda path: path.name != directory.name)
+        if RECORD in files:
+            look_at(*seen_as(path))
+        below[:] = [name for name in below if seen_as(path / name) not in SEEN]
+    same = {run for (run, _), known in SEEN.items() if known == identity} - {directory}
+    found = [run for run in same if run.is_relative_to(top) and is_training(run, identity)]
+    return sorted(found, key=lambda path: (path.name != directory.name, path))
 
 
-def is_training(run: Path, identity: str, namesake: bool) -> bool:
-    """Whether a run has completed the training `identity`; only a namesake is read in full."""
+def look_at(run: Path, namesake: bool) -> None:
+    """Add a run to SEEN if it is completed; a namesake is read in full, others say what they are.
+
+    A large sweep looks at each of its runs once, not once a job.
+    """
     try:
         text = (run / RECORD).read_bytes()
-        if not namesake and identity.encode() not in text:
-            return False
-        found = json.loads(text)
+        stated = re.search(rb'"fingerprint": "(\w*)"', text)
+        if b'"status": "completed"' not in text:
+            return
+        if namesake or stated is None:
+            SEEN[run, namesake] = fingerprint(json.loads(text)["config"])
+        else:
+            SEEN[run, namesake] = stated[1].decode()
+    except (OSError, *DAMAGED):
+        pass
+
+
+def is_training(run: Path, identity: str) -> bool:
+    """Whether a run has completed the training `identity`."""
+    try:
+        found = json.loads((run / RECORD).read_bytes())
         same = found["status"] == "completed" and fingerprint(found["config"]) == identity
         return same and initialisation.can_be_read(run)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, *DAMAGED):
         return False
