@@ -359,14 +359,12 @@ def covers(other: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
 def tinted(rows: Sequence[Row], looks: Mapping[Any, Look]) -> list[Look]:
     """The look of each row of a panel; settings of one method are tints of its colour."""
     kinds = [(row.values["method"], row.values["transductive"]) for row in rows]
-    shades = {kind: iter(of_kind(looks, kind[0], kinds.count(kind))) for kind in kinds}
-    return [next(shades[kind]) for kind in kinds]
-
-
-def of_kind(looks: Mapping[Any, Look], method: Any, number: int) -> list[Look]:
-    """So many looks of one method."""
-    look = looks.get(method, Look(GREY))
-    return [Look(color, look.marker) for color in palette.tints(look.color, number)]
+    plain_looks = [Look(GREY) if row.reference else looks[row.values["method"]] for row in rows]
+    shades = {
+        kind: iter(palette.tints(look.color, kinds.count(kind)))
+        for kind, look in zip(kinds, plain_looks, strict=True)
+    }
+    return [Look(next(shades[k]), look.marker) for k, look in zip(kinds, plain_looks, strict=True)]
 
 
 def name_of(row: Row, panels: Sequence[str]) -> str:

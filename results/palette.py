@@ -59,9 +59,10 @@ def looks(methods: Iterable[Any]) -> dict[Any, Look]:
     has; once there are no more of these, markers that no method of the same colour has. So give all
     methods of a page at once.
     """
-    known = {method: look for method in dict.fromkeys(methods) if (look := known_look(method))}
+    every = dict.fromkeys(methods)
+    known = {method: look for method in every if (look := known_look(method))}
     taken = list(known.values())
-    for method in sorted({*methods} - {*known}, key=str):
+    for method in sorted(every.keys() - known.keys(), key=str):
         taken.append(free_look(taken))
         known[method] = taken[-1]
     return known

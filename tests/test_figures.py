@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from results import curves, figures, gallery, panels, plotting, records
+from results import curves, figures, gallery, palette, panels, plotting, records
 from results.__main__ import main
 from tests import fake_records as fake
 from tests.command import PROJECT
@@ -259,7 +259,10 @@ def test_what_is_too_much_for_a_figure_is_said_in_a_line(tmp_path):
     found = many_methods(tmp_path, panels.MOST_LINES + 1)
     with pytest.raises(panels.TooMuch, match=r"^13 lines in one panel, which holds 12$"):
         curves.against_steps(found.completed)
-    assert list(gallery.all_figures(found)) == ["methods"]
+    made = gallery.all_figures(found)
+    assert list(made) == ["methods"]
+    colors = {bar.get_facecolor() for bar in made["methods"][1].axes[0].patches}
+    assert len(colors) == len(palette.COLORS)
     said = "no figure steps: 13 lines in one panel, which holds 12; --where chooses"
     assert found.notes[-1] == said
 

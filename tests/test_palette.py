@@ -45,7 +45,7 @@ def test_a_method_of_ours_looks_the_same_whoever_stands_beside_it_and_however_it
 
 def test_methods_of_users_take_free_colours_in_the_order_of_their_names():
     names = [f"m{number}" for number in range(40)]
-    looks = palette.looks(["reptile", *reversed(names)])
+    looks = palette.looks(name for name in ["reptile", *reversed(names)])
     assert looks == palette.looks([*names, "reptile"])
     assert len(set(looks.values())) == len(looks)
     first = [looks[name].color for name in sorted(names)[:6]]
