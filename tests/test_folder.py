@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import adapt, config
+from benchmark import config
 from benchmark.command.compose import compose
 from tasks.base import Size
 from tasks.checks import ConfigError
@@ -299,6 +299,8 @@ def test_folders_that_cannot_be_meant_are_refused_in_one_line(tmp_path, layout, 
 
 
 def test_fifty_photographs_from_the_command_to_the_report(flat, tmp_path):
+    from benchmark import adapt  # TensorFlow, which the jobs above that import this file spare
+
     out = tmp_path / "run"
     done = benchmark(
         "task=folder",
