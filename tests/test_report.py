@@ -314,7 +314,7 @@ def test_a_point_says_its_number_and_runs_and_a_click_fades_the_other_methods(pa
     page.act({**mouse, "actions": [{"type": "pointerMove", **at}]})
     text = page.value("box.hidden ? '' : box.textContent")
     assert text.startswith("Reptile") and "3 seeds of 100 episodes" in text
-    assert re.search(r"\n\d+\.\d+ ± \d+\.\d+, iteration \d+\n", text), text
+    assert re.search(r"\n\d+\.\d+ ± \d+\.\d+, meta-iteration \d+\n", text), text
     assert len(re.findall(r"/(?:reptile|step)\w+$", text, re.MULTILINE)) == 3
     page.act({**mouse, "actions": press})
     faded = "[...document.querySelectorAll('figure .faded')].map((part) => part.dataset.method)"
