@@ -48,12 +48,17 @@ def grid_of(frame: pd.DataFrame, protocols: Sequence[str] = ()) -> dict[str, Any
             {
                 "name": str(name),
                 "protocol": str(name) in protocols,
-                "kind": cells[0].kind if cells else "",
+                "kind": head_kind(cells),
             }
             for name, cells in zip(frame.columns, columns, strict=True)
         ],
         "lines": list(zip(*columns, strict=True)),
     }
+
+
+def head_kind(cells: list[Cell]) -> str:
+    """Above numbers that end in words of their own, a name stands where they begin."""
+    return "" if not cells or any(cells[0].wide[2:]) else cells[0].kind
 
 
 def cells_of(written: list[str]) -> list[Cell]:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,10 @@ HERE = Path(__file__).parent
 MOST_RUNS = 200
 """Runs that the page lists one by one."""
 
-WIDE = 640
+MOST_BYTES = 1_950_000
+"""Of the page: figures that it has no room for are left to `--figures`."""
+
+WIDE = 760
 """Pixels: a wider figure has no other beside it."""
 
 MACHINE = {
@@ -63,7 +67,8 @@ def write_report(
         lstrip_blocks=True,
     )
     style, script = style_sheet(), read("report.js")
-    page = environment.get_template("report.html.jinja").render(
+    render = partial(
+        environment.get_template("report.html.jinja").render,
         style=style,
         script=script,
         style_hash=policy_hash(style),
@@ -76,7 +81,6 @@ def write_report(
         notes=found.notes,
         problems=found.problems,
         tables=[table_of(table) for table in made],
-        figures=pictures_of(found),
         published=published_of(made),
         configuration=configuration_of(found.runs),
         machine=values_of(found.runs, MACHINE),
@@ -85,6 +89,8 @@ def write_report(
         more=max(0, len(found.runs) - MOST_RUNS),
         command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
     )
+    pictures, undrawn = pictures_of(found, MOST_BYTES - len(render(figures=[], undrawn=0).encode()))
+    page = render(figures=pictures, undrawn=undrawn)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(page, encoding="utf-8")
@@ -102,7 +108,7 @@ def style_sheet() -> str:
     """
     widths = [f".w{n} {{ min-width: {n}ch; }}" for n in range(1, WIDEST + 1)]
     dark = [
-        f'svg [{paint}="{light.lower()}"] {{ {paint}: light-dark({light}, {dark}); }}'
+        f'[{paint}="{light.lower()}"] {{ {paint}: light-dark({light}, {dark}); }}'
         for light, dark in palette.ON_DARK.items()
         for paint in ("fill", "stroke")
     ]
@@ -171,14 +177,21 @@ def table_of(table: tables.Table) -> dict[str, Any]:
     return made
 
 
-def pictures_of(found: records.Records) -> list[dict[str, Any]]:
-    """The figures, which stand in the page and follow its colours; wide ones take a line each."""
-    pictures = []
+def pictures_of(found: records.Records, room: int) -> tuple[list[dict[str, Any]], int]:
+    """The first figures, which follow the page's colours, in so many bytes; how many more exist.
+
+    Wide ones take a line each.
+    """
+    pictures: list[dict[str, Any]] = []
     with plotting.style():
-        for caption, axes in gallery.all_figures(found).values():
+        drawings = list(gallery.all_figures(found).values())
+        for caption, axes in drawings:
             svg, pixels = inline_svg(figures.figure_of(axes), caption)
+            room -= len(svg.encode())
+            if room < 0:
+                break
             pictures.append({"caption": caption, "svg": svg, "wide": pixels > WIDE})
-    return pictures
+    return pictures, len(drawings) - len(pictures)
 
 
 def published_of(made: Sequence[tables.Table]) -> dict[str, Any] | None:
