@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,18 @@ def test_what_a_record_does_not_know_is_not_told():
     row = {"scores": "test/1shot/plain/5steps", "metric": "mse", "mse": 0.5, "ci95": None}
     record = {"evaluations": [row], "baselines": [], "timing": {"seconds_per_meta_iteration": None}}
     assert of_outcome(record) == {"test/1shot/plain/5steps/mse": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("tensorboard", "tensorboard --logdir 'a run'"),
+        ("mlflow", "mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db"),
+        ("wandb", "wandb sync 'a run'/wandb/offline-run-*"),
+    ],
+)
+def test_a_tracker_says_how_to_look(name, command):
+    assert settings(f"tracking={name}").tracking.how_to_look(Path("a run")) == command
 
 
 # --- TensorBoard ----------------------------------------------------------------------------------

@@ -57,6 +57,10 @@ class Tracking:
         """Open a run for the record of `directory`, in place of an unfinished one."""
         return Tracker()
 
+    def how_to_look(self, directory: Path) -> str:
+        """The command that shows what was tracked of the run in `directory`; empty for none."""
+        return ""
+
 
 def is_installed(module: str) -> bool:
     """Whether a top-level module can be imported; a mere folder of that name does not count."""
@@ -81,7 +85,7 @@ class Reporter:
 
         Raises ConfigError where the tracker cannot start.
         """
-        self.name, self.directory = settings.name, directory
+        self.name, self.directory, self.settings = settings.name, directory, settings
         try:
             self.tracker = settings.start(record, directory)
         except Exception as error:
@@ -106,6 +110,9 @@ class Reporter:
                     figures = draw_figures(self.directory, Path(folder))
                     self.tracker.artifacts([file for file in files if file.exists()], figures)
             self.tracker.end(record["status"])
+            how = self.settings.how_to_look(self.directory)
+            if how and type(self.tracker) is not Tracker and record["status"] == "completed":
+                log.info("tracking=%s: %s", self.name, how)
 
     @contextlib.contextmanager
     def failure_is_a_warning(self) -> Iterator[None]:

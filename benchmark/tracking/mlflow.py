@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class MLflow(Tracking):
 
     def start(self, record: dict[str, Any], directory: Path) -> Tracker:
         return MLflowRun(self, record, directory)
+
+    def how_to_look(self, directory: Path) -> str:
+        return shlex.join(["mlflow", "ui", "--backend-store-uri", self.uri])
 
 
 class MLflowRun(Tracker):

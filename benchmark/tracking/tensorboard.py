@@ -1,6 +1,7 @@
 """TensorBoard: https://www.tensorflow.org/tensorboard"""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ class TensorBoard(Tracking):
 
     def start(self, record: dict[str, Any], directory: Path) -> Tracker:
         return EventFile(record, directory)
+
+    def how_to_look(self, directory: Path) -> str:
+        return shlex.join(["tensorboard", "--logdir", str(directory)])
 
 
 class EventFile(Tracker):

@@ -1,6 +1,7 @@
 """Weights & Biases: https://docs.wandb.ai"""
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ class WandB(Tracking):
 
     def start(self, record: dict[str, Any], directory: Path) -> Tracker:
         return WandBRun(self, record, directory)
+
+    def how_to_look(self, directory: Path) -> str:
+        synced = f"wandb sync {shlex.quote(str(directory))}/wandb/offline-run-*"
+        return synced if self.mode == "offline" else "it stands on your W&B server"
 
 
 class WandBRun(Tracker):
