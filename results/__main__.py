@@ -8,21 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from results import (
-    against,
-    comparison,
-    costs,
-    findings,
-    formats,
-    paper,
-    planning,
-    ranking,
-    records,
-    tables,
-)
+from results import findings, formats, paper, records, tables
+from results.compare import against, comparison, costs, planning, ranking
+from results.compare.other_numbers import numbers_of
 from results.grouping import BadOption, narrow, resolve_key
 from results.options import Parser, build_parser
-from results.other_numbers import numbers_of
 
 Result = TypeVar("Result")
 
@@ -106,7 +96,7 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
     if options.figures:
         draw(found, options.figures)
     if options.report:
-        from results import report
+        from results.page import report
 
         report.write_report(found, made, options.report, options.directories)
         say([f"wrote {options.report}"])
@@ -134,7 +124,7 @@ def accuracies(
 
 def draw(found: records.Records, directory: Path) -> None:
     """Write every figure that there are data for."""
-    from results import figures, gallery, plotting  # a table needs no Matplotlib
+    from results.pictures import figures, gallery, plotting  # a table needs no Matplotlib
 
     known, said = len(found.problems), len(found.notes)
     with plotting.style():

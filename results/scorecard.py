@@ -16,7 +16,7 @@ import pandas as pd
 
 from results import drawn, findings, paper, records, schema, statistics
 from results.claims import Finding
-from results.comparison import compare_with_published, published_numbers
+from results.compare.comparison import compare_with_published, published_numbers
 from results.grouping import row_keys, rows_where
 from results.labels import method_name, tail_names
 from results.tables import DEFAULT_COLUMNS

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from results import formats, records, report, tables
+from results import formats, records, tables
+from results.page import report
 
 
 def write_summary(

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import formats, power, records, schema, standing
-from results.comparison import compare_with_published
+from results import formats, records, schema
+from results.compare import power, standing
+from results.compare.comparison import compare_with_published
 from results.grouping import (
     baselines_last,
     resolve_key,

@@ -77,7 +77,7 @@ class Page:
         early = time.monotonic() < self.next or jobs == self.last
         if self.path is None or (early and under_way):
             return
-        from results import report
+        from results.page import report
 
         found = records.read_records(self.directories)
         if found.runs.empty:

@@ -25,9 +25,10 @@ from typing import Any
 
 import pandas as pd
 
-from results import figures, gallery, plotting, records
+from results import records
 from results.__main__ import main as results_main
 from results.grouping import same_number
+from results.pictures import figures, gallery, plotting
 from scripts.studies import studies_table
 
 PROJECT = Path(__file__).parent.parent

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from results import against, contrasts, records, statistics
+from results import records, statistics
 from results.__main__ import main
-from results.contrasts import Measured
+from results.compare import against, contrasts
+from results.compare.contrasts import Measured
 from tests import fake_records as fake
 
 ONE = ((1, False),)

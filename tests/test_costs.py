@@ -3,9 +3,11 @@
 import pandas as pd
 import pytest
 
-from results import costs, gallery, plotting, rank_picture, ranking, records, tables
+from results import records, tables
 from results.__main__ import main
-from results.panels import CannotShow
+from results.compare import costs, ranking
+from results.pictures import gallery, plotting, rank_picture
+from results.pictures.panels import CannotShow
 from tests import fake_records as fake
 
 EACH = 0.052  # seconds of a meta-iteration, of every record of fake_records

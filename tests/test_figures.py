@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from results import curves, figures, gallery, palette, panels, plotting, records
+from results import records
 from results.__main__ import main
+from results.pictures import curves, figures, gallery, palette, panels, plotting
 from tests import fake_records as fake
 from tests.command import PROJECT
 

@@ -5,8 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from results import comparison, other_numbers
 from results.__main__ import main
+from results.compare import comparison, other_numbers
 from tests import fake_records as fake
 from tests.command import PROJECT
 

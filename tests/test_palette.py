@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from results import palette
-from results.palette import Look
+from results.pictures import palette
+from results.pictures.palette import Look
 
 # What protanopes and deuteranopes see, linear RGB to linear RGB: Viénot, Brettel, Mollon (1999).
 SEEN = {

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results import planning, power, records
+from results import records
 from results.__main__ import main
-from results.planning import Cost
-from results.power import Spread
+from results.compare import planning, power
+from results.compare.planning import Cost
+from results.compare.power import Spread
 from tests import fake_records as fake
 
 

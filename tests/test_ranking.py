@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results import formats, ranking, records, tables
+from results import formats, records, tables
 from results.__main__ import main
+from results.compare import ranking
 from tests import fake_records as fake
 
 MEANS = {"reptile": 0.80, "fomaml": 0.60, "maml": 0.801}

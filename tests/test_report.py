@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from results import formats, labels, records, report, summary, tables
+from results import formats, labels, records, summary, tables
+from results.page import report
 from tests import fake_records as fake
 from tests.browser import MISSING, started
 from tests.test_figures import classified, fitted, with_predictions

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results import contrasts, standing, statistics
-from results.contrasts import Measured
+from results import statistics
+from results.compare import contrasts, standing
+from results.compare.contrasts import Measured
 
 
 def side(*seeds):

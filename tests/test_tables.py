@@ -10,7 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
-from results import comparison, grouping, labels, records, tables
+from results import grouping, labels, records, tables
+from results.compare import comparison
 from tests import fake_records as fake
 
 

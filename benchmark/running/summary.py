@@ -69,7 +69,8 @@ def show_run(directory: Path) -> None:
 
 def draw_figures(directory: Path, folder: Path) -> list[Path]:
     """Draw every figure that the record in `directory` has data for, as PNG files in `folder`."""
-    from results import figures, gallery, plotting, records
+    from results import records
+    from results.pictures import figures, gallery, plotting
 
     found = records.read_records([directory / "record.json"])
     with plotting.style():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.comparison import published_numbers
+from results.compare.comparison import published_numbers
 from results.grouping import BadOption
 from results.reading import typed
 from results.schema import Field

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results.marks import mark
-from results.palette import GREY, Look, text_color
-from results.plotting import Artist, Axes, Figure, FontProperties, TextToPath
+from results.pictures.marks import mark
+from results.pictures.palette import GREY, Look, text_color
+from results.pictures.plotting import Artist, Axes, Figure, FontProperties, TextToPath
 
 FEW = 5
 """Lines, those to compare with apart, from which on a panel has no bands."""
@@ -54,7 +54,7 @@ class Line:
         points: columns x, mean, ci95 (half-width), x ascending; a level line has one without x.
         look: colour and marker; without a marker it is a line to compare with, thin.
         dashes: matplotlib's line style.
-        method: whose numbers they are; texts: what a page says of each point (`results.marks`).
+        method: whose numbers they are; texts: what a page says of each point (see `marks`).
     """
 
     panel: str

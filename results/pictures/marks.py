@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from results.labels import counted, method_name
-from results.plotting import Artist
+from results.pictures.plotting import Artist
 from results.tables import show_number
 
 MOST_RUNS = 6

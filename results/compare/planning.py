@@ -1,6 +1,6 @@
 """`--plan A B --margin 0.5`: how many more seeds and episodes decide, and what they cost.
 
-Each protocol's spreads over seeds and episodes are taken from the records (`results.power`); of the
+Each protocol's spreads over seeds and episodes are taken from the records (see `power`); of the
 seeds and episodes that would be enough the cheapest are planned. Other test classes add a part to
 a difference that neither seeds nor episodes lessen, which the table names.
 """
@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from results import contrasts, formats, reading, records, statistics
-from results.comparison import pairs_of
-from results.contrasts import Contrast, Measured, Reader
+from results import formats, reading, records, statistics
+from results.compare import contrasts
+from results.compare.comparison import pairs_of
+from results.compare.contrasts import Contrast, Measured, Reader
+from results.compare.power import MOST_SEEDS, POWER, Spread, seeds_at_worst, seeds_needed, spread_of
+from results.compare.standing import sign_of
 from results.grouping import BadOption
 from results.labels import counted, duration, protocol_labels, short_key, show_value
-from results.power import MOST_SEEDS, POWER, Spread, seeds_at_worst, seeds_needed, spread_of
-from results.standing import sign_of
 from results.tables import DEFAULT_COLUMNS, show_difference
 
 FACTORS = (1, 2, 4, 8, 16, 32)

@@ -1,9 +1,9 @@
 """Records as lines in small multiples: learning curves, scores over steps or a swept setting.
 
 A line is one configuration under one protocol over the same seeds all along: budgets, splits and
-seeds are never joined. Colour and marker tell the method and dashes transduction
-(`results.palette`); shots, tasks and the settings that tell methods of one name apart have a panel
-each. Only where a single method is shown its settings are lines of one panel, in tints.
+seeds are never joined. Colour and marker tell the method and dashes transduction (see `palette`);
+shots, tasks and the settings that tell methods of one name apart have a panel each. Only where a
+single method is shown its settings are lines of one panel, in tints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from results import drawn, palette, schema
+from results import drawn, schema
 from results.grouping import row_keys, scale_of, score_name, summarise, telling
 from results.labels import (
     axis_name,
@@ -25,10 +25,11 @@ from results.labels import (
     told,
     with_tails,
 )
-from results.marks import point_texts
-from results.palette import GREY, Look, line_style
-from results.panels import CannotShow, Line, draw
-from results.plotting import Figure
+from results.pictures import palette
+from results.pictures.marks import point_texts
+from results.pictures.palette import GREY, Look, line_style
+from results.pictures.panels import CannotShow, Line, draw
+from results.pictures.plotting import Figure
 
 WITHIN_A_RUN = ("iteration", "seconds", "steps")
 USUAL = ("method", "ways", "shots", "transductive")

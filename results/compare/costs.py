@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from results import records, schema
+from results.compare.standing import groups_of, sign_of
 from results.labels import column_label, counted, show_value
-from results.standing import groups_of, sign_of
 from results.tables import Table
 
 TRAINING, EACH = "timing.train_seconds", "timing.seconds_per_meta_iteration"

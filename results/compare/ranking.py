@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import formats, records, schema, standing, tables
-from results.contrasts import Measured, Reader, Side
+from results import formats, records, schema, tables
+from results.compare import standing
+from results.compare.contrasts import Measured, Reader, Side
+from results.compare.standing import Place, sign_of
 from results.grouping import BadOption
 from results.labels import ONE_TRAINING, column_label, method_name, short_key, show_value
-from results.standing import Place, sign_of
 
 PROTOCOL = ("split", "steps", "queries")
 """Columns of a ranking besides those of every table, where they vary."""

@@ -13,10 +13,12 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from results import comparison, figures, gallery, labels, palette, plotting, records, schema, tables
-from results.html_table import WIDEST, grid_of
-from results.inline_svg import inline_svg, marker_path
+from results import labels, records, schema, tables
+from results.compare import comparison
 from results.labels import duration, show_value
+from results.page.html_table import WIDEST, grid_of
+from results.pictures import figures, gallery, palette, plotting
+from results.pictures.inline_svg import inline_svg, marker_path
 from results.schema import PAGE
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from typing import Any
 
 from cycler import cycler
 
-from results import palette
+from results.pictures import palette
 
 backend = os.environ.pop("MPLBACKEND", None)
 try:

@@ -1,4 +1,4 @@
-"""Figures of records that are no lines, and how figures become files. Lines: `results.curves`.
+"""Figures of records that are no lines, and how figures become files. Lines: `curves`.
 
 Each takes a DataFrame and returns a figure. What tells things apart is not colour alone, so that a
 copy in grey stays readable; every number carries its 95 % interval (over seeds where there are
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from results import palette
 from results.grouping import baselines_last, row_keys, scale_of, score_name, summarise, telling
 from results.labels import (
     axis_name,
@@ -25,10 +24,11 @@ from results.labels import (
     show_value,
     with_tails,
 )
-from results.marks import mark, point_texts
-from results.palette import BLACK, BLUE, VERMILLION, Look
-from results.panels import MOST_PANELS, CannotShow, Line, TooMuch, draw
-from results.plotting import Axes, Figure, Rectangle, mpl
+from results.pictures import palette
+from results.pictures.marks import mark, point_texts
+from results.pictures.palette import BLACK, BLUE, VERMILLION, Look
+from results.pictures.panels import MOST_PANELS, CannotShow, Line, TooMuch, draw
+from results.pictures.plotting import Axes, Figure, Rectangle, mpl
 
 RIGHT, WRONG = BLUE, VERMILLION
 FORMATS = ("svg", "pdf", "png")

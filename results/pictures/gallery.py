@@ -8,23 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from results import (
-    comparison,
-    costs,
-    curves,
-    drawn,
-    figures,
-    palette,
-    predictions,
-    rank_picture,
-    ranking,
-    reading,
-    records,
-)
+from results import drawn, predictions, reading, records
+from results.compare import comparison, costs, ranking
 from results.grouping import BadOption, row_keys, telling
 from results.labels import axis_name, column_label, counted, method_name, show_value, with_tails
-from results.panels import CannotShow, TooMuch
-from results.plotting import Figure
+from results.pictures import curves, figures, palette, rank_picture
+from results.pictures.panels import CannotShow, TooMuch
+from results.pictures.plotting import Figure
 from results.schema import BASELINES
 
 MOST_EPISODES = 4

@@ -1,6 +1,6 @@
 """The critical-difference picture: methods along their mean rank, those of a tier joined by a bar.
 
-After Demsar 2006 (JMLR 7, figure 1), with the tiers of `results.ranking` in place of Nemenyi's.
+After Demsar 2006 (JMLR 7, figure 1), with the tiers of `compare.ranking` in place of Nemenyi's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import palette
-from results.figures import figure_of, new_axes
+from results.compare.ranking import OVERALL, Ranking
 from results.labels import counted, row_label
-from results.marks import mark
-from results.palette import BLACK, GREY, Look
-from results.panels import CannotShow
-from results.plotting import Axes, Figure
-from results.ranking import OVERALL, Ranking
+from results.pictures import palette
+from results.pictures.figures import figure_of, new_axes
+from results.pictures.marks import mark
+from results.pictures.palette import BLACK, GREY, Look
+from results.pictures.panels import CannotShow
+from results.pictures.plotting import Axes, Figure
 
 MOST_METHODS = 24
 ROW, BAR = 1.0, 0.4  # heights: of a method's name, and between bars

@@ -13,8 +13,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from results.marks import MARKS, Mark
-from results.plotting import Artist, Figure, MarkerStyle, Text, mpl
+from results.pictures.marks import MARKS, Mark
+from results.pictures.plotting import Artist, Figure, MarkerStyle, Text, mpl
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"

@@ -20,7 +20,7 @@ from results.grouping import (
 )
 from results.labels import show_value
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parent.parent / "published"
 
 
 IDENTITY = ("task.name", "task.split", "images", "model.name")

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import contrasts, statistics
-from results.contrasts import Contrast, Reader, Side
+from results import statistics
+from results.compare import contrasts
+from results.compare.contrasts import Contrast, Reader, Side
 from results.reading import DamagedRecord
 
 ALPHA = 0.05

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import contrasts, formats, records, statistics
-from results.contrasts import Contrast, Part, Reader
+from results import formats, records, statistics
+from results.compare import contrasts
+from results.compare.contrasts import Contrast, Part, Reader
+from results.compare.standing import ALPHA, comparable, sign_of
 from results.grouping import BadOption, row_keys, summarise
 from results.labels import (
     about_this_run,
@@ -22,7 +24,6 @@ from results.labels import (
     short_key,
     show_value,
 )
-from results.standing import ALPHA, comparable, sign_of
 from results.tables import DEFAULT_COLUMNS, show_difference, show_number
 
 CELL = ("method", "metric", "split", *DEFAULT_COLUMNS, "steps", "queries")

@@ -1,0 +1,1 @@
+"""Methods beside each other, beside other records and beside published numbers."""

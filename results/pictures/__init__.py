@@ -1,0 +1,1 @@
+"""Figures of records: what each shows, how it is drawn, one look a method."""
