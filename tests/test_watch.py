@@ -126,11 +126,11 @@ def test_how_jobs_stand(tmp_path):
     assert not watcher.is_under_way(watcher.look())
 
 
-@pytest.mark.parametrize(("process", "alive"), [(os.getpid(), True), (NO_PROCESS, False)])
+@pytest.mark.parametrize(("process", "alive"), [(None, True), (NO_PROCESS, False)])
 def test_jobs_that_wait(tmp_path, process, alive):
     """Those that its command tells of and that have not begun, while the sweep's process lives."""
     run = fake.write(tmp_path / "first", fake.record())
-    folder = tmp_path / f".sweep-{process}-17"
+    folder = tmp_path / f".sweep-{process or os.getpid()}-17"
     folder.mkdir()
     for number, (name, refused) in enumerate([("first", ""), ("second", ""), ("bad", "why")]):
         job = {"directory": str(run.parent / name), "refused": refused}
