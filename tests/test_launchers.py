@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.config import Runtime
-from benchmark.running import launchers, sweep
+from benchmark.running import launchers
 from tests.command import PROJECT, benchmark, records
 from tests.forks import SINE
 
@@ -70,24 +70,6 @@ def test_one_stop_saves_every_job_of_parallel_processes(tmp_path):
     assert "stopping: every run is saved first" in said
     assert [record["status"] for record in records(tmp_path)] == ["interrupted"] * 2
     assert len(list(tmp_path.glob("*/checkpoint.npz"))) == 2
-
-
-@pytest.mark.parametrize("number", sweep.FROM_TERMINALS)
-def test_a_terminal_s_signals_reach_the_launching_process_alone(tmp_path, number):
-    blocked = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
-    own = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    sweep.begin(tmp_path, together=True)
-    try:
-        started = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
-        assert started.stdout.split() == [str(int(n)) for n in sorted(sweep.FROM_TERMINALS)]
-        os.kill(os.getpid(), number)
-        deadline = time.monotonic() + 5
-        while sweep.current().stopped() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert sweep.current().stopped() == number
-    finally:
-        sweep.end()
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
 
 
 def test_submitit_on_this_machine(tmp_path):

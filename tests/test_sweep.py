@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -175,20 +177,45 @@ def test_jobs_of_one_seed_share_their_reference_lines(forks, tmp_path):
 
 
 @pytest.fixture
-def begun(tmp_path, monkeypatch):
+def terminal():
+    """The handlers of a process that was started at one: nohup and a shell's & ignore some."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def wait_for(condition, seconds=5.0):
+    """Wait for what a signal brings about."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def begun(tmp_path, terminal):
     """A sweep that this process has begun, with a run that a test may add jobs to."""
     before = {number: signal.getsignal(number) for number in sweeps.stopping_signals()}
     sweeps.begin(tmp_path / "sweep", together=True)
     yield sweeps.current()
     sweeps.end()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
     assert {number: signal.getsignal(number) for number in before} == before
     assert sweeps.current() is None and not list((tmp_path / "sweep").iterdir())
+
+
+def test_a_terminal_s_signals_reach_the_launching_process_alone(begun):
+    blocked = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    started = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+    assert started.stdout.split() == [str(int(n)) for n in sorted(sweeps.FROM_TERMINALS)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_of_the_launching_process_is_one_of_its_jobs(begun, number, monkeypatch):
     interruption = Interruption()
     os.kill(os.getpid(), number)
+    wait_for(lambda: begun.stopped() is not None)  # a thread that minds the terminal is told first
     assert begun.stopped() == number
     assert interruption.signal is None  # it looks only now and then
     monkeypatch.setattr(sweeps, "SECONDS_BETWEEN_LOOKS", 0.0)
@@ -198,6 +225,7 @@ def test_a_stop_of_the_launching_process_is_one_of_its_jobs(begun, number, monke
     assert ended.value.code == 128 + number
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
+        wait_for(lambda: False)
 
 
 def test_a_process_that_works_for_a_launcher_stops_the_others_and_lives_on(begun, monkeypatch):
