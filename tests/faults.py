@@ -41,14 +41,14 @@ class Scene:
         self.configurations = {"sine": SINE, "glyphs": GLYPHS}
         self.expected, self.measured = {}, {}
         for name in self.configurations:
-            undisturbed = self.run(name, folder / f"undisturbed {name}")
+            undisturbed = self.run(name, folder / f"undisturbed {name}" / "run")
             assert undisturbed.code == 0, undisturbed.output
             self.measured[name] = phases(undisturbed)
-            self.expected[name] = numbers(folder / f"undisturbed {name}")
+            self.expected[name] = numbers(folder / f"undisturbed {name}" / "run")
 
     def fresh(self) -> Path:
-        """A directory of its own for a run."""
-        return self.folder / f"run {self.started}"
+        """A directory for a run, in a tree of its own: a training found in it is not repeated."""
+        return self.folder / f"tree {self.started}" / "run"
 
     def run(self, name: str, directory: Path, *more: str, fault: Fault | None = None) -> Ended:
         self.started += 1
@@ -219,10 +219,14 @@ def test_one_stop_ends_a_sweep_with_all_jobs_saved(scene, launcher, number):
     where = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={directory}"]
     command = [sys.executable, "-m", "benchmark", "--multirun", *SINE, *endless, *where]
     jobs = 1 if launcher == "basic" else 2
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as sweep:
+    pipes = {"stderr": subprocess.DEVNULL, "start_new_session": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as sweep:
         while len(list(directory.glob("*/record.json"))) < jobs and sweep.poll() is None:
             time.sleep(0.2)
-        sweep.send_signal(number)
+        if number == signal.SIGTERM:
+            sweep.terminate()
+        else:  # as a terminal does: to all that was started there
+            os.killpg(sweep.pid, number)
         assert sweep.wait(timeout=300) == 128 + number
     left = [json.loads(path.read_text()) for path in directory.glob("*/record.json")]
     assert [record["status"] for record in left] == ["interrupted"] * jobs
@@ -296,7 +300,7 @@ def test_ten_jobs_that_race_for_a_cold_cache(scene, tmp_path):
     jobs = [
         scene.forks.start(
             tmp_path / "logs" / f"{number}.log",
-            [*scene.configurations["omniglot"], f"hydra.run.dir={tmp_path / str(number)}"],
+            [*scene.configurations["omniglot"], f"hydra.run.dir={tmp_path / str(number) / 'run'}"],
         )
         for number in range(10)
     ]
@@ -304,7 +308,8 @@ def test_ten_jobs_that_race_for_a_cold_cache(scene, tmp_path):
     assert [job.code for job in ended] == [0] * 10
     decoded = [event for job in ended for event in job.events if event["phase"] == "decoding"]
     assert len(decoded) == 2  # one start and one end
-    assert all(numbers(tmp_path / str(n)) == numbers(tmp_path / "0") for n in range(10))
+    found = [numbers(tmp_path / str(number) / "run") for number in range(10)]
+    assert all(each == found[0] for each in found)
     COUNTS["jobs that raced for a cold cache (one built it)"] += 10
 
     (cache,) = tmp_path.glob("*.cache")
@@ -312,8 +317,8 @@ def test_ten_jobs_that_race_for_a_cold_cache(scene, tmp_path):
         whole = cache.read_bytes()
         cache.write_bytes(make(whole))
         shutil.rmtree(tmp_path / "0")
-        said = scene.run("omniglot", tmp_path / "0").output
+        said = scene.run("omniglot", tmp_path / "0" / "run").output
         assert f"The Omniglot cache {cache} is damaged; rebuilding it" in said
-        assert numbers(tmp_path / "0") == numbers(tmp_path / "1")
+        assert numbers(tmp_path / "0" / "run") == found[1]
         assert cache.read_bytes() == whole
         COUNTS[f"cache damaged: {damage}"] += 1
