@@ -61,12 +61,13 @@ class Known:
 
 
 def known_costs(directories: Iterable[Path]) -> list[Known]:
-    """What the completed records at or below these directories tell."""
+    """What the completed records at or below these directories tell; of inner loops alone."""
     found = [document for directory in directories for document in completed(directory)]
     return [
         Known(document["config"], document["timing"])
         for document in found
         if document["timing"].get("seconds_per_meta_iteration")
+        and document["config"]["algorithm"].keys() >= {"meta_batch", "inner_steps", "inner_batch"}
     ]
 
 
