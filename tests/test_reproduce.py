@@ -163,7 +163,7 @@ def test_the_records_most_alike_tell(tmp_path):
 
 
 def test_committed_records_tell_each_others_costs():
-    """To within a factor of three, but for a tenth: some were recorded on a machine busy otherwise."""
+    """To within a factor of three, but for a tenth: some come from a machine busy otherwise."""
     known = costs.known_costs([PUBLISHED])
     assert list(PUBLISHED.glob("rivals/omniglot_protonet_*")), "which has no inner loop to compare"
     ratios = {}
