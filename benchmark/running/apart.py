@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ from omegaconf import OmegaConf
 from benchmark.config import Settings
 from benchmark.running import child
 from benchmark.running.interruption import Interrupted, Interruption
+from benchmark.running.sweep import FROM_TERMINALS
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SERVED: dict[str, str] = {}  # the environment in which this process has started its fork server
@@ -48,7 +50,7 @@ def compute_apart(
     process = context.Process(target=child.main, args=job)
     with ours:
         try:
-            with theirs, searching_as_here():
+            with theirs, searching_as_here(), out_of_terminals_reach():
                 process.start()
             answer = answer_of(process, ours, interruption)
         except (EOFError, ConnectionError):
@@ -92,6 +94,24 @@ def searching_as_here() -> Iterator[None]:
         for name in wanted:
             del os.environ[name]
         os.environ |= before
+
+
+@contextlib.contextmanager
+def out_of_terminals_reach() -> Iterator[None]:
+    """Processes that are started meanwhile get no Ctrl-C: it comes to them as a stop of the sweep.
+
+    Even before they have said so themselves; multiprocessing's tracker unblocks what it blocks.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before.union(FROM_TERMINALS))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def answer_of(process: BaseProcess, line: Connection, interruption: Interruption) -> Any:
