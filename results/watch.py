@@ -1,5 +1,6 @@
 """`python -m results DIR --watch`: a sweep while it runs, as a table and as a page."""
 
+import os
 import shutil
 import sys
 import time
@@ -141,18 +142,9 @@ def layout(jobs: list[Job]) -> pd.DataFrame:
 
 def short_names(runs: list[str]) -> list[str]:
     """Directories without what all of them begin with."""
-    shared = Path(*shared_parts([Path(run).parts[:-1] for run in runs]))
-    return [str(Path(run).relative_to(shared)) for run in runs]
-
-
-def shared_parts(paths: list[tuple[str, ...]]) -> list[str]:
-    """The parts that all paths begin with."""
-    shared = []
-    for parts in zip(*paths, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return shared
+    whole = [os.path.abspath(run) for run in runs]
+    shared = os.path.commonpath([os.path.dirname(run) for run in whole]) if whole else ""
+    return [os.path.relpath(run, shared) for run in whole]
 
 
 def left(ends: float) -> str:

@@ -163,7 +163,7 @@ def test_the_records_most_alike_tell(tmp_path):
 
 
 def test_committed_records_tell_each_others_costs():
-    """To within a factor of three, but for a tenth: some come from a machine busy otherwise."""
+    """To within a factor of three, but for a few that were recorded on a machine busy otherwise."""
     known = costs.known_costs([PUBLISHED])
     assert list(PUBLISHED.glob("rivals/omniglot_protonet_*")), "which has no inner loop to compare"
     ratios = {}
@@ -174,7 +174,7 @@ def test_committed_records_tell_each_others_costs():
         ratios[json.dumps(one.plain)] = expected / spent
     images = {name: r for name, r in ratios.items() if "sinusoid" not in name}
     assert len(images) > 50
-    assert sum(1 / 3 < ratio < 3 for ratio in images.values()) > 0.9 * len(images)
+    assert sum(1 / 3 < ratio < 3 for ratio in images.values()) > 0.95 * len(images)
 
 
 def test_a_slow_machine_multiplies(tmp_path):

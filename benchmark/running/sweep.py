@@ -22,6 +22,7 @@ STOP = "stop"  # the file that holds the signal by which the sweep was stopped
 SECONDS_BETWEEN_LOOKS = 0.5
 FROM_TERMINALS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 BEFORE: dict[int, Any] = {}  # signal handlers of the launching process, to be put back
+OVER = threading.Event()  # ends the thread that gets a terminal's signals in their place
 BUSY = threading.Lock()  # held while a job runs
 WATCHED: list["Sweep"] = []  # the sweep with whose launcher this process ends
 
@@ -97,7 +98,8 @@ def keep_from_launched() -> None:
     gets it here.
     """
     if hasattr(signal, "pthread_sigmask"):
-        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        OVER.clear()
+        threading.Thread(target=OVER.wait, daemon=True).start()
         signal.pthread_sigmask(signal.SIG_BLOCK, FROM_TERMINALS)
 
 
@@ -109,6 +111,7 @@ def end() -> None:
     del os.environ[VARIABLE]
     if BEFORE and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_TERMINALS)
+        OVER.set()
     while BEFORE:
         signal.signal(*BEFORE.popitem())
     shutil.rmtree(sweep.folder, ignore_errors=True)

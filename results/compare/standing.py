@@ -8,7 +8,7 @@ that is truly best is in the first tier in 95 of 100 such comparisons or more
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -105,7 +105,7 @@ def directed(contrast: Contrast, sign: int) -> Contrast:
     """The same difference, positive where its first side is better."""
     if sign > 0:
         return contrast
-    return Contrast(**{**vars(contrast), "mean": -contrast.mean})
+    return replace(contrast, mean=-contrast.mean)
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,18 @@ class Known:
 
 
 def known_costs(directories: Iterable[Path]) -> list[Known]:
-    """What the completed records at or below these directories tell; of inner loops alone."""
+    """What the completed records at or below these directories tell.
+
+    Of runs with an inner loop, and whose seconds are those of what their configuration asks for:
+    an evaluation that was asked for later adds its own.
+    """
     found = [document for directory in directories for document in completed(directory)]
     return [
         Known(document["config"], document["timing"])
         for document in found
         if document["timing"].get("seconds_per_meta_iteration")
         and document["config"]["algorithm"].keys() >= {"meta_batch", "inner_steps", "inner_batch"}
+        and not document.get("evaluated_again")
     ]
 
 
