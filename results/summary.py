@@ -33,9 +33,7 @@ def write_summary(
         table if table.compared else table.without_comparison()
         for table in tables.accuracy_tables(found, rows, columns, published=True)
     ]
-    notes = list(found.notes)
     files = write_files(found, made, directory)
-    found.notes[:] = notes  # nobody asked for the figures that the report could not draw
     failed = about_jobs(found, jobs) if jobs is not None else not_completed(found)
     formats.show(tables.summary_text(found, made))
     if files:

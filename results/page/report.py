@@ -91,8 +91,10 @@ def write_report(
         more=max(0, len(found.runs) - MOST_RUNS),
         command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
     )
-    pictures, undrawn = pictures_of(found, MOST_BYTES - len(render(figures=[], undrawn=0).encode()))
-    page = render(figures=pictures, undrawn=undrawn)
+    pictures, remarks = pictures_of(
+        found, MOST_BYTES - len(render(figures=[], remarks=[]).encode())
+    )
+    page = render(figures=pictures, remarks=remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(page, encoding="utf-8")
@@ -179,12 +181,13 @@ def table_of(table: tables.Table) -> dict[str, Any]:
     return made
 
 
-def pictures_of(found: records.Records, room: int) -> tuple[list[dict[str, Any]], int]:
-    """The first figures, which follow the page's colours, in so many bytes; how many more exist.
+def pictures_of(found: records.Records, room: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """The first figures, which follow the page's colours, in so many bytes; what others there are.
 
     Wide ones take a line each.
     """
     pictures: list[dict[str, Any]] = []
+    known = len(found.notes)
     with plotting.style():
         drawings = list(gallery.all_figures(found).values())
         for caption, axes in drawings:
@@ -193,7 +196,10 @@ def pictures_of(found: records.Records, room: int) -> tuple[list[dict[str, Any]]
             if room < 0:
                 break
             pictures.append({"caption": caption, "svg": svg, "wide": pixels > WIDE})
-    return pictures, len(drawings) - len(pictures)
+    remarks, found.notes[known:] = found.notes[known:], []
+    if len(drawings) > len(pictures):
+        remarks.append(f"and {len(drawings) - len(pictures)} more, which --figures DIR draws.")
+    return pictures, remarks
 
 
 def published_of(made: Sequence[tables.Table]) -> dict[str, Any] | None:
