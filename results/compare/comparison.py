@@ -1,5 +1,6 @@
 """Ours against the published numbers, and one method against another on the same episodes."""
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ from results import reading, records, schema, statistics
 from results.grouping import (
     BadOption,
     row_keys,
-    rows_where,
     same_number,
     select,
     summarise,
@@ -39,8 +39,9 @@ TESTED = ("tested.name", "tested.split")
 was trained on)."""
 
 
+@cache
 def published_numbers() -> pd.DataFrame:
-    """Every published number in `results/published/*.csv`.
+    """Every published number in `results/published/*.csv`; one frame for all callers.
 
     Columns: task, method, ways, shots, transductive, accuracy and half_width (percent; missing
     where not stated), interval (what ± means), meta_iterations, comparable (whether tables compare
@@ -61,10 +62,9 @@ def published_settings(row: Mapping[str, Any]) -> dict[str, list[str]]:
     if row.get("own") is True:
         stated = {key: [str(v)] for key, v in row.items() if "." in key and not pd.isna(v)}
         return stated | budget_of(row)
-    frame = all_published_settings()
-    for key in ROW:
-        frame = frame[frame[key].isna() | frame[key].eq(str(row[key]))]
-    return dict(zip(frame["key"], frame["value"].str.split("|"), strict=True)) | budget_of(row)
+    lines = all_published_settings()
+    own = [line for line in lines if all(line[key] in ("", str(row[key])) for key in ROW)]
+    return {line["key"]: line["value"].split("|") for line in own} | budget_of(row)
 
 
 def budget_of(row: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -74,10 +74,11 @@ def budget_of(row: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 @cache
-def all_published_settings() -> pd.DataFrame:
-    """The lines of `results/published/settings/*.csv`: ROW, key, value; all of it text."""
+def all_published_settings() -> list[dict[str, str]]:
+    """The lines of `results/published/settings/*.csv`: ROW, key, value; "" is missing."""
     files = sorted(PUBLISHED.glob("settings/*.csv"))
-    return pd.concat([pd.read_csv(file, dtype=str) for file in files], ignore_index=True)
+    texts = [file.read_text(encoding="utf-8").splitlines() for file in files]
+    return [line for lines in texts for line in csv.DictReader(lines)]
 
 
 def compare_with_published(
@@ -105,7 +106,8 @@ def compare_with_published(
     eligible = eligible.reindex(columns=list(dict.fromkeys([*eligible, *IDENTITY])))
     own = ["images", *(str(key) for key in eligible if is_setting(str(key)))]
     identity = ["method", "ways", "shots", "transductive"]
-    ours = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
+    cells = summarise(eligible, list(dict.fromkeys([*keys, *identity, *own])))
+    ours: Any = cells.to_dict("records")
     numbers = published_numbers() if numbers is None else numbers
     papers: Any = numbers[numbers["comparable"].eq(True)].to_dict("records")
     pairs = [
@@ -114,7 +116,7 @@ def compare_with_published(
         for settings in [published_settings(paper)]
         for line in counterparts(ours, paper, settings)
     ]
-    told = [key for key in ("steps", "algorithm.meta_iterations") if key in ours]
+    told = [key for key in ("steps", "algorithm.meta_iterations") if key in cells]
     columns = list(dict.fromkeys([*keys, *identity, *told, *MEASURES]))
     both = pd.DataFrame(pairs).reindex(columns=columns)
     return both.convert_dtypes().sort_values(columns[: -len(MEASURES)], ignore_index=True)
@@ -126,18 +128,30 @@ def is_setting(key: str) -> bool:
 
 
 def counterparts(
-    ours: pd.DataFrame, paper: dict[str, Any], settings: Mapping[str, list[str]]
-) -> Any:
+    ours: Sequence[dict[str, Any]], paper: Mapping[str, Any], settings: Mapping[str, list[str]]
+) -> list[dict[str, Any]]:
     """Our cells that measure what a published number does."""
     same = ("method", "ways", "shots", "transductive")
     where = {key: paper[key] for key in same if not pd.isna(paper[key])}
     where["task.name"] = paper["task"]
     where |= {key: settings[key][0] for key in IDENTITY if key in settings}
-    for key in TESTED:
-        own = key.replace("tested.", "task.")
-        if key in ours and own in where:
-            ours = ours[ours[key].fillna(where[own]).eq(where[own])]
-    return rows_where(ours, where).to_dict("records")
+    tested = {key: where.get(key.replace("tested.", "task.")) for key in TESTED}
+    return [
+        line
+        for line in ours
+        if all(is_value(line.get(key), value) for key, value in where.items())
+        and all(is_missing_or(line.get(key), value) for key, value in tested.items())
+    ]
+
+
+def is_value(value: Any, wanted: Any) -> bool:
+    """Whether a cell's value is there and is the one that is wanted."""
+    return not pd.isna(value) and bool(value == wanted)
+
+
+def is_missing_or(value: Any, wanted: Any) -> bool:
+    """Whether a cell's value is not there or is the one that is wanted; None stands for any."""
+    return wanted is None or pd.isna(value) or bool(value == wanted)
 
 
 def beside(
