@@ -3,10 +3,16 @@
 import copy
 import itertools
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -366,6 +372,19 @@ def test_nothing_goes_on_running_after_an_error(two_cores):
     assert processes[0].signals == [signal.SIGKILL]
 
 
+def test_a_run_is_its_real_command_in_a_group_of_its_own(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\nps -o pgid= -p $$\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    one = replace(run("a"), directory=tmp_path / "runs" / "a")
+    process = queue.start(one, 3)
+    assert process.wait() == 0
+    words = f"-m benchmark +experiment=x a runtime.cores=3 hydra.run.dir={one.directory}"
+    said = queue.log_of(one).read_text().splitlines()
+    assert [said[0], int(said[1])] == [words, process.pid]
+
+
 # --- records --------------------------------------------------------------------------------------
 
 
@@ -461,9 +480,37 @@ def test_the_plan_lists_the_queue_and_runs_nothing(few_parts, capsys, monkeypatc
     assert re.search(r"figure 1 +a sine wave +1 +1 +0\.0\d +1\.5", shown)
 
 
-def test_the_whole_way_with_real_runs(few_parts, capfd, monkeypatch, tmp_path):
+class Forked:
+    """`subprocess.Popen` of a run, as a fork of the server that has imported TensorFlow."""
+
+    def __init__(self, server, command, stdout, **_):
+        assert command[:3] == [sys.executable, "-m", "benchmark"]
+        self.pid, log = server.start(Path(stdout.name).with_suffix(".fork"), command[3:])
+        self.code = None
+        ended = lambda: setattr(self, "code", server.wait((self.pid, log)).code)  # noqa: E731
+        threading.Thread(target=ended).start()
+
+    def poll(self):
+        return self.code
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+
+@pytest.fixture
+def forked(forks, monkeypatch):
+    """Runs are forks, which `queue.start` starts one at a time."""
+    pipes = {"DEVNULL": subprocess.DEVNULL, "STDOUT": subprocess.STDOUT}
+    monkeypatch.setattr(queue, "subprocess", SimpleNamespace(Popen=partial(Forked, forks), **pipes))
+
+
+SMALL = ["runtime.jit=false", "training.curve_points=0", "evaluation.baselines=[]"]
+
+
+def test_the_whole_way_with_real_runs(few_parts, forked, capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(PROJECT)
     words = ["--hours", "0.2", "--seeds", "1", "--into", str(tmp_path / "here"), "budget=smoke"]
+    words += [*SMALL, "evaluation.episodes=8"]
     assert command.main(words) == 0
     shown = capfd.readouterr().out
     assert shown.count("completed  ") == 1
@@ -472,11 +519,11 @@ def test_the_whole_way_with_real_runs(few_parts, capfd, monkeypatch, tmp_path):
     assert "completed so far: 1 of 1." in capfd.readouterr().out
 
 
-def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(monkeypatch, tmp_path, capsys):
+def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(forked, monkeypatch, tmp_path, capsys):
     from benchmark.running import checkpoint
 
     monkeypatch.chdir(PROJECT)
-    given = ["algorithm.meta_iterations=3000000", "training.curve_points=0"]
+    given = ["algorithm.meta_iterations=3000000", "training.checkpoint_every=50", *SMALL]
     one = runs_of(SINE, 1, given, tmp_path)[0]
     cost = Costs([], EQUAL)
     begun = cost.left(one)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from benchmark import config
 from benchmark.command.compose import compose
+from results.__main__ import main
 from tasks.checks import ConfigError
 from tasks.tfds import class_lists, source
 from tests import tfds_set
@@ -91,15 +92,17 @@ def test_from_the_command_to_the_report(data_dir, lists, tmp_path):
         f"task.class_lists={lists}",
         "model.filters=8",
         "algorithm.meta_iterations=5",
+        "training.curve_points=0",
         "evaluation.episodes=10",
+        "evaluation.steps=[2]",
+        "evaluation.baselines=[]",
         f"hydra.run.dir={tmp_path / 'run'}",
     )
     assert done.returncode == 0, done.stderr
     assert "InitializeLog" not in done.stderr
     written = record(tmp_path / "run")
     assert written["data"]["images"] == {"train": 24, "test": 16}
-    told = python("-m", "results", str(tmp_path / "run"), "--report", str(tmp_path / "page.html"))
-    assert told.returncode == 0, told.stderr
+    assert main([str(tmp_path / "run"), "--report", str(tmp_path / "page.html")]) == 0
     assert "task tfds" in (tmp_path / "page.html").read_text()
 
 
@@ -159,14 +162,22 @@ def test_what_cannot_be_downloaded_is_told_with_the_ways_out(data_dir, monkeypat
     assert "no answer from http" in str(caught.value) and "TFDS_DATA_DIR" in str(caught.value)
 
 
-def test_a_data_set_with_a_damaged_file_is_named(tmp_path, data_dir):
+def test_a_data_set_with_a_damaged_file_is_named(tmp_path, data_dir, monkeypatch):
     copy = tfds_set.copied(data_dir, tmp_path)
     (file,) = copy.rglob("*train.tfrecord*")
     file.write_bytes(file.read_bytes()[:-100])
+    monkeypatch.setattr(source, "apart", lambda name, *given: getattr(source, name)(*given))
     with pytest.raises(
         ConfigError, match=r"^task\.dataset=snapshots: must be a data set that TFDS"
     ):
         load(copy)
+
+
+def test_what_is_wrong_in_the_process_apart_is_told_here():
+    with pytest.raises(
+        ConfigError, match=r"^task\.dataset=snapshot: must be NAME, NAME/CONFIG or "
+    ):
+        source.apart("decode", "snapshot", None, [20, 20, 3], False, "nowhere")
 
 
 @pytest.mark.parametrize(

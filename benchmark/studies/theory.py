@@ -17,6 +17,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,7 @@ def smooth_network() -> "Network":
         return Network(model.build((1,), 1))
 
 
+@cache
 def rivals(alpha: float) -> dict[str, Any]:
     """MAML, first-order MAML and Reptile of `conf/algorithm`, with SGD steps on the mean loss."""
     same: dict[str, Any] = dict(

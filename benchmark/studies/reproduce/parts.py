@@ -105,6 +105,7 @@ def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> li
     if part.experiment == THEORY:
         overrides = tuple(word for word in given if word.startswith("budget="))
         return [Run(part, 0, overrides, directory / THEORY, None)]
+    given = tuple(given)
     settings = [(choice, settings_of(part, choice, given)) for choice in choices(part, given)]
     return [
         one_run(part, seed, (*choice, *given), {**plain, "seed": seed}, directory)
@@ -123,7 +124,8 @@ def one_run(
     return Run(part, seed, overrides, directory / name, plain)
 
 
-def settings_of(part: Part, choice: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+@cache
+def settings_of(part: Part, choice: tuple[str, ...], given: tuple[str, ...]) -> dict[str, Any]:
     """The checked settings of a choice, as the record holds them, with the seed 0.
 
     Groups are composed once; single settings are set in a copy.
