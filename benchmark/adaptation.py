@@ -44,11 +44,14 @@ class Trained(NamedTuple):
     """A completed run's initialisation, and how the run adapted it.
 
     inner: its network has the weights from which the run set out
+    adapt, predict: those of `inner`, compiled
     model: the settings of that network
     config: all that the run was asked, as its record has it
     """
 
     inner: InnerLoop
+    adapt: tf.types.experimental.PolymorphicFunction
+    predict: tf.types.experimental.PolymorphicFunction
     learner: Learner
     task: Task
     model: Any
@@ -72,11 +75,9 @@ class Classifier:
     ) -> None:
         """Adapt to `support`, images [n, ...] and class numbers [n], in mini-batches `order`."""
         self.classes = classes
-        self._trained, self._support = trained, support
-        x, y = map(tf.constant, support)
-        adapt = tf.function(trained.inner.adapt, autograph=False)
-        self._params = adapt(trained.learner, x, y, order).params
-        self._outputs = tf.function(self._graph, autograph=False, reduce_retracing=True)
+        self._trained = trained
+        self._x, self._y = map(tf.constant, support)
+        self._params = trained.adapt(trained.learner, self._x, self._y, order).params
 
     def predict(self, images: Any, transductive: bool = False) -> Prediction:
         """Classify images of the same kind as the support images, as arrays or files.
@@ -88,13 +89,10 @@ class Classifier:
         Raises ConfigError (a ValueError) for images of another shape or range.
         """
         x = as_inputs("images", images, self._trained.task)
-        outputs = self._outputs(tf.constant(x), transductive)
+        episode = Episode(self._x, self._y, tf.constant(x), None)
+        outputs = self._trained.predict(self._params, episode, transductive)
         probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()
         return Prediction(self.classes[probabilities.argmax(1)], probabilities)
-
-    def _graph(self, x: tf.Tensor, transductive: bool) -> tf.Tensor:
-        episode = Episode(*self._support, x, None)
-        return self._trained.inner.predict(self._params, episode, transductive)
 
 
 def adapt(
@@ -127,6 +125,8 @@ def adapt(
         ConfigError (a ValueError): one line that names what is wrong and what is allowed.
     """
     trained = load(run)
+    rule = "a run that classifies, not one of regression"
+    require(trained.task.metric == "accuracy", "run", run, rule)
     x = as_inputs("images", images, trained.task)
     names = np.asarray(labels)
     rule = f"one for each support image, of shape ({len(x)},)"
@@ -155,7 +155,7 @@ def mini_batches(size: int, steps: int, batch: int, replacement: bool, seed: int
 
 
 def load(run: str | os.PathLike[str]) -> Trained:
-    """What a completed classification run left. Raises ConfigError where it is not there."""
+    """What a completed run left. Raises ConfigError where it is not there."""
     plain = record_of("run", run)["config"]
     state = initialisation.of_run("run", run)
     nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
@@ -164,7 +164,6 @@ def load(run: str | os.PathLike[str]) -> Trained:
         for group, kind in GROUPS.items()
     }
     task, algorithm = parts["task"], parts["algorithm"]
-    require(task.metric == "accuracy", "run", run, "a run that classifies, not one of regression")
     network = build_network(parts["model"], task, plain["seed"])
     held, needed = state[0].size, network.initial.size
     rule = f"a run whose model has the {held} parameters of its {ARRAYS}, not {needed}"
@@ -172,7 +171,10 @@ def load(run: str | os.PathLike[str]) -> Trained:
     inner = algorithm.inner_loop(network, task.metric, recorded_engine(plain))
     evaluation = config.strict("evaluation", config.Evaluation, nodes["evaluation"])
     learner = Learner(*map(tf.constant, state))
-    return Trained(inner, learner, task, parts["model"], evaluation, algorithm.replacement, plain)
+    adapt = tf.function(inner.adapt, autograph=False)
+    predict = tf.function(inner.predict, autograph=False, reduce_retracing=True)
+    settings = task, parts["model"], evaluation, algorithm.replacement, plain
+    return Trained(inner, adapt, predict, learner, *settings)
 
 
 def as_inputs(name: str, images: Any, task: Task) -> np.ndarray:

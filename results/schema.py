@@ -36,8 +36,8 @@ KERAS_MODEL = "initialisation.keras"
 ARRAYS = "initialisation.npz"
 """The trained initialisation as plain arrays: params/INDEX/NAME, moment, count."""
 
-PAGE = "draw.html"
-"""The page on which a reader draws characters for the run to learn (`python -m benchmark.page`)."""
+PAGE = "page.html"
+"""The page on which a reader gives the run something to learn (`python -m benchmark.page`)."""
 
 FILES = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
 """All that a run leaves for its reader."""

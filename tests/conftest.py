@@ -8,6 +8,7 @@ import pytest
 from benchmark.command.compose import compose
 from benchmark.running.startup import start_tensorflow
 from benchmark.tracking.base import is_installed
+from tests.browser import MISSING, started
 from tests.forks import Forks
 from tests.toy import TRAINED, settings
 
@@ -37,3 +38,13 @@ def trained(tmp_path_factory):
     directory = tmp_path_factory.mktemp("trained") / "run"
     run_job(compose(*TRAINED, f"tracking={tracking}"), directory, ["seed=0"])
     return directory
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(request):
+    """A real browser, each of those that are here."""
+    if MISSING[request.param]:
+        pytest.skip(MISSING[request.param])
+    with started(request.param) as running:
+        running.name = request.param
+        yield running

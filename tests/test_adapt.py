@@ -21,7 +21,6 @@ from tasks.checks import ConfigError
 from tasks.sampling import batch_order, fold_in, split_seed
 from tasks.seeding import stateless_key
 from tests.command import PROJECT
-from tests.toy import settings
 
 WAYS, SHOTS = 3, 2
 
@@ -194,13 +193,6 @@ def changed_run(trained, directory, change):
 def test_arrays_of_another_network(trained, tmp_path):
     other = changed_run(trained, tmp_path, lambda c: c["model"].update(filters=9))
     with pytest.raises(ConfigError, match=r"must be a run whose model has the \d+ parameters of"):
-        benchmark.adapt(other, X, Y)
-
-
-def test_a_regression_has_no_classes(trained, tmp_path):
-    sine = settings("task=sinusoid").plain
-    other = changed_run(trained, tmp_path, lambda c: c.update(sine))
-    with pytest.raises(ConfigError, match="must be a run that classifies, not one of regression"):
         benchmark.adapt(other, X, Y)
 
 

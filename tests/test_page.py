@@ -1,27 +1,29 @@
-"""The page of a run: in a real browser it computes what `benchmark.adapt` computes."""
+"""The page to draw on: in a real browser it computes what `benchmark.adapt` computes."""
 
 import json
 import re
-import shutil
 import sys
 from dataclasses import dataclass
+from functools import cache
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from omegaconf import OmegaConf
 
 import benchmark
+from benchmark import adaptation
 from benchmark.adaptation import load
 from benchmark.command.compose import compose
 from benchmark.models import Conv
 from benchmark.page.__main__ import main
 from benchmark.page.hand import hand, pen_width
-from benchmark.page.page import HERE, as_script, write_page
+from benchmark.page.page import BEND, DRAW, HERE, as_script, read, texts, write_page
 from results.schema import PAGE
 from tasks.checks import ConfigError
 from tasks.glyphs import rasterise
-from tests.browser import MISSING, started
-from tests.command import python
+from tests.pages import changed, opened, speaks_both_languages
 from tests.toy import TRAINED
 
 TINY = (
@@ -29,7 +31,7 @@ TINY = (
     "task.ways=5",
     "model=conv",
     "model.layers=4",
-    "model.filters=12",
+    "model.filters=16",
     "evaluation.queries=1",
     "evaluation.baselines=[]",
     "evaluation.predictions=0",
@@ -38,6 +40,7 @@ TINY = (
 MLP = (*(o for o in TINY if not o.startswith("model")), "model=mlp")
 SGD = ("algorithm.inner_optimizer=sgd", "algorithm.inner_learning_rate=0.02")
 MAML = (
+    "model=maml_conv",
     "algorithm=maml",
     "algorithm.meta_iterations=20",
     "algorithm.meta_batch=2",
@@ -46,32 +49,15 @@ MAML = (
 RUNS = {  # by algorithm, network and inner optimiser
     "reptile-conv-adam": TINY,
     "fomaml-mlp-sgd": (*MLP, "algorithm=fomaml", *SGD, "evaluation.batch=4"),
-    "maml-conv-sgd": (*TINY, *MAML),
+    "maml-conv-sgd": (*TINY, *MAML),  # MAML's own network
     "reptile-mlp-adam": (*MLP, "model.hidden=[24,16]", "algorithm.replacement=true"),
-    "tanh": (*MLP, "model.hidden=[8]", "model.activation=tanh"),
-    "gelu": (*MLP, "model.hidden=[8]", "model.activation=gelu", "algorithm.inner_steps=2"),
-    "sigmoid": (*MLP, "model.hidden=[8,8]", "model.activation=sigmoid"),
 }
-EPISODES = {"reptile-conv-adam": 5, "fomaml-mlp-sgd": 3, "maml-conv-sgd": 3, "reptile-mlp-adam": 2}
-DRAWN_ALIKE = """(() => {
-  let state = 1;  // Park and Miller's generator: every test run meets the same episodes
-  Math.random = () => (state = (state * 48271) % 2147483647) / 2147483647;
-})()"""
-TEXTS = json.loads((HERE / "texts.json").read_text(encoding="utf-8"))
+EPISODES = 5  # of each: twenty in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mine(Conv):
     """A user's own network: what it computes, only its own `build` knows."""
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(request):
-    if MISSING[request.param]:
-        pytest.skip(MISSING[request.param])
-    with started(request.param) as running:
-        running.name = request.param
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -92,25 +78,26 @@ def made(tmp_path_factory):
     return make
 
 
-def opened(browser, directory):
-    browser.open((directory / PAGE).as_uri() + "#en")
-    browser.value(DRAWN_ALIKE)
-    assert browser.problems == []
-
-
 def learnt(browser):
     """The support set, the queries and what both starts say of them, once all is learnt."""
-    last = "page.points[start][steps[steps.length - 1]]"
-    browser.wait_for(f"page.support && STARTS.every((start) => {last})")
+    browser.wait_for("page.support && learnt()")
     pixels = "Array.from(seen(page.query.drawings[place], hand, side))"
     found = browser.value(
         "({images: page.support.images.map((image) => Array.from(image)), "
-        "labels: page.support.labels, points: page.points, "
+        "labels: page.support.labels, points: learning.points, "
         f"queries: page.questions.map((place) => {pixels})}})"
     )
     as_images = lambda rows: np.array(rows, np.float32).reshape(-1, 28, 28)  # noqa: E731
     found["images"], found["queries"] = as_images(found["images"]), as_images(found["queries"])
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """`benchmark.adapt` builds the network of each run once, not once an episode."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adaptation, "load", cache(load))
+        yield
 
 
 def deviation(found, directory, steps):
@@ -120,31 +107,37 @@ def deviation(found, directory, steps):
     return np.abs(found["points"]["learned"][str(steps)]["answers"] - wanted).max()
 
 
-@pytest.mark.parametrize("name", EPISODES)
+@pytest.mark.parametrize("name", RUNS)
 def test_the_browser_computes_what_adapt_computes(browser, made, name):
     directory = made(name)
     opened(browser, directory)
     browser.value("(addClass(), addClass())")  # five of them
     after_50 = []
-    for _ in range(EPISODES[name] if browser.name == "chromium" else 1):
+    for _ in range(EPISODES if browser.name == "chromium" else 1):
         browser.value("surprise()")
         found = learnt(browser)
         assert len(found["images"]) == len(found["queries"]) == 5
         after_50.append(deviation(found, directory, 50))
-    assert max(deviation(found, directory, steps) for steps in (0, 1)) < 1e-4
-    # The page's floats have 53 bits, those of `adapt` 24: in one episode of 40 some ReLU's input
-    # falls on the other side of zero (measured by moving the images by 1e-7: 1e-3 then, else 1e-6).
-    later = [*after_50, deviation(found, directory, 10)]
-    assert sorted(later)[-2] < 1e-4 and max(later) < 0.02
+    assert max(deviation(found, directory, steps) for steps in (0, 1, 10)) < 1e-4
+    # The page's floats have 53 bits, those of `adapt` 24: in one of 40 episodes some ReLU's input
+    # falls on the other side of zero before step 50 (1e-3 then, else 1e-6). No episode of these
+    # does so here; on another processor one may.
+    *rest, worst = sorted(after_50)
+    assert all(each < 1e-4 for each in rest) and worst < 0.02
     assert browser.problems == []
 
 
-@pytest.mark.parametrize("name", ["tanh", "gelu", "sigmoid"])
-def test_every_activation_is_the_one_of_the_network(browser, made, name):
-    opened(browser, made(name))
-    browser.value("surprise()")
-    for steps in (0, 20):
-        assert deviation(learnt(browser), made(name), steps) < 1e-4
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "sigmoid"])
+def test_every_activation_is_the_one_of_the_network(browser, name):
+    x = np.linspace(-4, 4, 40, dtype=np.float32)
+    each = f"{x.tolist()}.map((v) => [value(v), slope(v, value(v))])"
+    of_page = f"const [value, slope] = ACTIVATIONS.{name}; return {each}"
+    found = browser.value(f"(() => {{ {read('network.js')}; {of_page}; }})()")
+    with tf.GradientTape() as tape:
+        tape.watch(at := tf.constant(x))
+        y = keras.activations.get(name)(at)
+    expected = np.stack([y, tape.gradient(y, at)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_loss_and_the_random_start_are_those_of_the_run(browser, made):
@@ -218,15 +211,8 @@ def test_a_drawing_becomes_what_the_network_knows(browser, made):
 
 def test_both_languages(browser, made):
     opened(browser, made("reptile-conv-adam"))
-    width = "document.documentElement.scrollWidth"
-    browser.resize(360, 740)
-    for language, direction in (("en", "ltr"), ("fa", "rtl")):
-        browser.value(f"document.querySelector('[data-language={language}]').click()")
-        assert browser.value("document.documentElement.dir") == direction
-        assert browser.value("document.title") == TEXTS["title"][language]
-        assert browser.value(width) <= 360, "wider than a phone"
-    assert browser.value("find('again').textContent") == TEXTS["again"]["fa"]
-    browser.resize(1280, 800)
+    speaks_both_languages(browser, texts(DRAW))
+    assert browser.value("find('again').textContent") == texts(DRAW)["again"]["fa"]
 
 
 def test_a_learner_that_fails_is_said(browser, made):
@@ -236,12 +222,17 @@ def test_a_learner_that_fails_is_said(browser, made):
     browser.wait_for("!find('unable').hidden && find('page').hidden")
 
 
-def test_every_text_has_both_languages_and_is_used():
-    code = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("*.js"))
-    used = set(re.findall(r'data-(?:text|label)="(\w+)"', (HERE / "page.html.jinja").read_text()))
-    used |= {key for key in re.findall(r'"(\w+)"', code) if key in TEXTS}
-    assert used == set(TEXTS)
-    for key, text in TEXTS.items():
+@pytest.mark.parametrize("kind", [DRAW, BEND], ids=lambda kind: kind.name)
+def test_every_text_has_both_languages_and_is_used(kind):
+    code, known = read(*kind.scripts), texts(kind)
+    code += read("page.html.jinja", f"{kind.name}.html.jinja")
+    used = set(re.findall(r'data-(?:text|label)="(\w+)"|texts\.(\w+)', code))
+    used = {key for pair in used for key in pair} | set(re.findall(r'"(\w+)"', code))
+    assert set(known) - {"learned", "random"} <= used
+    assert set(re.findall(r'data-(?:text|label)="(\w+)"|say\("(\w+)"', code)) <= {
+        pair for key in known for pair in ((key, ""), ("", key))
+    }
+    for key, text in known.items():
         assert set(text) == {"en", "fa"} and all(text.values()), key
         places = {language: set(re.findall(r"{\w+}", words)) for language, words in text.items()}
         assert places["en"] == places["fa"], key
@@ -306,18 +297,8 @@ def assert_refused(run, message, tmp_path):
     assert not (tmp_path / "draw.html").exists()
 
 
-def changed(directory, tmp_path, group, change):
-    """A copy of a run whose record has other settings in a group: change(its own)."""
-    copy = tmp_path / "run"
-    shutil.copytree(directory, copy)
-    record = json.loads((copy / "record.json").read_text())
-    record["config"][group] = change(record["config"][group])
-    (copy / "record.json").write_text(json.dumps(record))
-    return copy
-
-
 def test_a_run_without_an_initialisation_is_refused(trained, tmp_path):
-    copy = changed(trained, tmp_path, "task", dict)
+    copy = changed(trained, tmp_path / "run", "task", dict)
     (copy / "initialisation.npz").unlink()
     assert_refused(copy, "run=.*: must be a completed run whose initialisation.npz", tmp_path)
     assert_refused(tmp_path / "nowhere", r"run=.*nowhere: must be a completed run's", tmp_path)
@@ -325,21 +306,21 @@ def test_a_run_without_an_initialisation_is_refused(trained, tmp_path):
 
 def test_a_network_of_a_users_own_is_refused(trained, tmp_path):
     mine = {"_target_": "tests.test_page.Mine", "name": "mine"}
-    copy = changed(trained, tmp_path, "model", lambda own: own | mine)
-    assert_refused(copy, "model=mine: must be conv or mlp", tmp_path)
+    copy = changed(trained, tmp_path / "run", "model", lambda own: own | mine)
+    assert_refused(copy, "model=mine: must be conv, maml_conv or mlp", tmp_path)
 
 
-def test_a_regression_run_is_one_line(trained, tmp_path, monkeypatch, capsys):
-    sine = OmegaConf.to_container(compose("task=sinusoid").task, resolve=True)
-    copy = changed(trained, tmp_path, "task", lambda own: sine)
+def test_a_run_without_an_inner_loop_is_one_line(trained, tmp_path, monkeypatch, capsys):
+    other = OmegaConf.to_container(compose("algorithm=protonet").algorithm, resolve=True)
+    copy = changed(trained, tmp_path / "run", "algorithm", lambda own: other)
     monkeypatch.setattr(sys, "argv", ["page", str(copy)])
     assert main() == 2
-    rule = "a run that classifies, not one of regression"
-    assert capsys.readouterr().err == f"error: run={copy}: must be {rule}\n"
+    start = "error: algorithm=protonet: must be one whose inner loop is that of"
+    assert capsys.readouterr().err.startswith(start)
 
 
-def test_the_command_says_where_the_page_lies(trained, tmp_path):
+def test_the_command_says_where_the_page_lies(trained, tmp_path, monkeypatch, capsys):
     page = tmp_path / "new" / "mine.html"
-    done = python("-m", "benchmark.page", str(trained), "--output", str(page))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{page} (") and page.stat().st_size < 3e6
+    monkeypatch.setattr(sys, "argv", ["page", str(trained), "--output", str(page)])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith(f"{page} (") and page.stat().st_size < 3e6

@@ -186,10 +186,10 @@ def test_duration(seconds, text):
 def test_a_run_links_to_its_page(tmp_path):
     fake.sweep(tmp_path / "a sweep")
     run = sorted((tmp_path / "a sweep").glob("*/record.json"))[0].parent
-    (run / "draw.html").write_text("the page")
+    (run / "page.html").write_text("the page")
     _, page = make(tmp_path / "a sweep", tmp_path / "reports" / "report.html")
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert [link for link in links if link[0] != "#"] == [f"../a%20sweep/{run.name}/draw.html"]
+    assert [link for link in links if link[0] != "#"] == [f"../a%20sweep/{run.name}/page.html"]
 
 
 # --- in a browser ---------------------------------------------------------------------------------

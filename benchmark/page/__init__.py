@@ -1,1 +1,1 @@
-"""A page on which a reader draws characters and watches a run's initialisation learn them."""
+"""Pages on which a reader draws or drags and watches a run's initialisation learn it."""

@@ -1,4 +1,4 @@
-"""One web page, in one file, on which a reader draws characters and a run learns them.
+"""One web page, in one file, on which a reader draws characters or drags points, and a run learns.
 
     python -m benchmark.page outputs/runs/glyphs-5way-reptile-2000it-seed0-1a2b3c4d
     python -m benchmark.page omniglot_5way_2000/seed0 --output draw.html

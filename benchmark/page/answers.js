@@ -10,13 +10,6 @@ function nearestClass(query, images, labels) {
 
 const best = (probabilities) => probabilities.indexOf(Math.max(...probabilities));
 
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 /** The steps of one initialisation as a table, and its last answer above it. */
 class StartView {
   constructor(root) {

@@ -1,64 +1,47 @@
-"""What the page knows: a run's network and inner loop, its mini-batches, and test drawings."""
+"""What every page knows of a run: its network, its inner loop and from where it sets out."""
 
 import base64
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.adaptation import Trained, load, mini_batches
-from benchmark.models import MLP, Conv
-from benchmark.page.hand import INK, hand
-from benchmark.running.named import directory_of
-from tasks.base import Task
-from tasks.checks import ConfigError, require
-from tasks.image_set import ImageSet
-from tasks.images import SIDE, ImageTask
-from tasks.omniglot import Omniglot
+from benchmark.adaptation import Trained, mini_batches
+from benchmark.inner_loop import InnerLoop
+from benchmark.models import MLP, Conv, MAMLConv
+from benchmark.native.inner_loop import NativeInnerLoop
+from tasks.checks import require
+from tasks.images import SIDE
 
-SHOWN = (0, 1, 2, 5, 10, 20, 50)  # steps after which the page tells what the network thinks
-WAYS, SHOTS = 5, 5  # at most; what fits on a screen
-CLASSES, DRAWINGS = 60, 10  # at most, of the test split, for readers who do not want to draw
-
-LICENCE = Path(__file__).parent / "LICENSE.omniglot"
+SHOWN = (0, 1, 2, 5, 10, 20, 50)  # steps after which a page tells what the network thinks
 
 
-def contents(run: str) -> tuple[Path, dict[str, Any]]:
-    """The run's directory, and all of it that the page needs, as JSON has it.
+def contents(run: str, trained: Trained, sizes: Iterable[int]) -> dict[str, Any]:
+    """All that the arithmetic of a page needs, as JSON has it.
 
-    Raises ConfigError for a run without an initialisation, of regression, on something else than
-    images of 28 x 28 pixels, or with a network that the page cannot compute.
+    sizes: of the support sets that a reader can make
+
+    Raises ConfigError for a network or an inner loop that the page cannot compute.
     """
-    trained = load(run)
-    task = drawn(run, trained.task)
-    ways, steps = min(task.ways, WAYS), sorted({*SHOWN, max(trained.evaluation.steps)})
-    algorithm = trained.config["algorithm"]
-    return directory_of(run), {
+    inner, steps = trained.inner, sorted({*SHOWN, max(trained.evaluation.steps)})
+    known = type(inner) in (InnerLoop, NativeInnerLoop)
+    rule = "one whose inner loop is that of benchmark.inner_loop, which the page computes"
+    require(known, "algorithm", trained.config["algorithm"]["name"], rule)
+    return {
         "layers": layers(trained),
         "inner": {
-            "optimizer": algorithm["inner_optimizer"],
-            "rate": algorithm["inner_learning_rate"],
-            "reduction": algorithm["loss_reduction"],
+            "metric": inner.metric,
+            "optimizer": inner.optimizer,
+            "rate": inner.learning_rate,
+            "reduction": inner.loss_reduction,
         },
         "starts": {"learned": learned(trained), "random": untrained(trained)},
         "steps": steps,
-        "orders": orders(trained, ways * SHOTS, steps[-1]),
-        "ways": ways,
-        "shots": SHOTS,
-        "side": SIDE,
-        "hand": hand(task.loaded["train"].images)._asdict(),
-        "drawings": drawings(task.loaded["test"]),
-        "licence": LICENCE.read_text() if isinstance(task, Omniglot) else None,  # of the drawings
+        "orders": {size: order(trained, size, steps[-1]) for size in sizes},
         "run": facts(run, trained),
     }
-
-
-def drawn(run: str, task: Task) -> ImageTask:
-    """The run's task, whose images a reader can draw."""
-    if isinstance(task, ImageTask) and task.input_shape == (SIDE, SIDE, 1):
-        return task
-    shape = " x ".join(map(str, task.input_shape))
-    raise ConfigError(f"run={run}: must be a run on {SIDE} x {SIDE} x 1 drawings, not on {shape}")
 
 
 def layers(trained: Trained) -> list[dict[str, Any]]:
@@ -68,29 +51,34 @@ def layers(trained: Trained) -> list[dict[str, Any]]:
     """
     task, model = trained.task, trained.model
     outputs = task.outputs(task.ways)
-    rule = "conv or mlp, the networks that the page can compute"
-    require(type(model) in (Conv, MLP), "model", model.name, rule)
+    rule = "conv, maml_conv or mlp, the networks that the page can compute"
+    require(type(model) in (Conv, MAMLConv, MLP), "model", model.name, rule)
     if isinstance(model, MLP):
-        return perceptron(model, outputs)
+        return perceptron(model, math.prod(task.input_shape), outputs)
     return convolutions(model, outputs)
 
 
-def convolutions(model: Conv, outputs: int) -> list[dict[str, Any]]:
+def convolutions(model: Conv | MAMLConv, outputs: int) -> list[dict[str, Any]]:
+    adapted = model.adapt_shift if isinstance(model, MAMLConv) else True
+    norm = {"channels": model.filters, "scaled": isinstance(model, Conv), "adapted": adapted}
     stack: list[dict[str, Any]] = []
     side, channels = SIDE, 1
     for _ in range(model.layers):
         stack += [
             {"kind": "convolution", "side": side, "channels": channels, "filters": model.filters},
-            {"kind": "normalisation", "channels": model.filters},
+            {"kind": "normalisation", **norm},
             {"kind": "activation", "name": "relu"},
         ]
         side, channels = -(-side // 2), model.filters
-    return [*stack, {"kind": "dense", "inputs": side * side * channels, "outputs": outputs}]
+    if isinstance(model, Conv):
+        return [*stack, {"kind": "dense", "inputs": side**2 * channels, "outputs": outputs}]
+    average = {"kind": "average", "places": side**2, "channels": channels}
+    last = {"kind": "dense", "inputs": channels, "outputs": outputs}
+    return [{"kind": "inversion"}, *stack, average, last]
 
 
-def perceptron(model: MLP, outputs: int) -> list[dict[str, Any]]:
+def perceptron(model: MLP, inputs: int, outputs: int) -> list[dict[str, Any]]:
     stack: list[dict[str, Any]] = [{"kind": "inversion"}] if model.invert else []
-    inputs = SIDE * SIDE
     for width in model.hidden:
         stack.append({"kind": "dense", "inputs": inputs, "outputs": width})
         stack.append({"kind": "activation", "name": model.activation})
@@ -109,22 +97,10 @@ def untrained(trained: Trained) -> dict[str, Any]:
     return {"params": floats(trained.inner.network.initial), "moment": None, "count": 0}
 
 
-def orders(trained: Trained, most: int, steps: int) -> dict[int, list[list[int]]]:
-    """For each size of the support set, the images of each step: those of `benchmark.adapt`."""
+def order(trained: Trained, size: int, steps: int) -> list[list[int]]:
+    """Which of `size` support examples each step learns from: those of `benchmark.adapt`."""
     batch, replacement = trained.evaluation.batch, trained.replacement
-    return {
-        size: mini_batches(size, steps, batch, replacement).numpy().tolist()
-        for size in range(2, most + 1)
-    }
-
-
-def drawings(split: ImageSet) -> dict[str, Any]:
-    """As many drawings of each of a few classes, spread over the whole split; a bit a pixel."""
-    classes = np.linspace(0, split.classes - 1, min(CLASSES, split.classes)).astype(int)
-    each = min(DRAWINGS, split.counts[classes].min())
-    rows = split.starts[classes, None] + np.arange(each)  # [class, drawing]
-    ink = np.packbits(split.images[rows].reshape(*rows.shape, -1) < INK, axis=-1)
-    return {"shape": ink.shape, "ink": base64.b64encode(ink.tobytes()).decode()}
+    return mini_batches(size, steps, batch, replacement).numpy().tolist()
 
 
 def facts(run: str, trained: Trained) -> dict[str, Any]:
@@ -135,11 +111,10 @@ def facts(run: str, trained: Trained) -> dict[str, Any]:
         "algorithm": algorithm["name"],
         "task": config["task"]["name"],
         "ways": trained.task.ways,
-        "shots": config["task"]["train_shots"],
         "iterations": algorithm["meta_iterations"],
         "model": config["model"]["name"],
-        "optimizer": algorithm["inner_optimizer"],
-        "rate": algorithm["inner_learning_rate"],
+        "optimizer": trained.inner.optimizer,
+        "rate": trained.inner.learning_rate,
         "batch": trained.evaluation.batch,
         "seed": config["seed"],
     }

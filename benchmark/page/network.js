@@ -126,30 +126,30 @@ function eachPatchValue(from, area, n, visit) {
   }
 }
 
-/** By mean and variance of the batch at hand; params are gamma, then beta. */
-function normalisation({ channels }) {
+/** By mean and variance of the batch at hand; params are gamma, where there is one, then beta. */
+function normalisation({ channels, scaled, adapted }) {
+  const at = scaled ? channels : 0; // where beta begins
   const forward = (x, params) => {
     const count = x.length / channels;
+    const gamma = scaled ? params : new Float64Array(channels).fill(1);
     const mean = columnMeans(x, channels, (i) => x[i]);
     const variance = columnMeans(x, channels, (i) => (x[i] - mean[i % channels]) ** 2);
     const scale = variance.map((v) => 1 / Math.sqrt(v + BATCH_EPSILON));
     const normal = x.map((v, i) => (v - mean[i % channels]) * scale[i % channels]);
-    const y = normal.map((v, i) => v * params[i % channels] + params[channels + (i % channels)]);
+    const y = normal.map((v, i) => v * gamma[i % channels] + params[at + (i % channels)]);
     const back = (dy, slope) => {
       const shift = columnMeans(dy, channels, (i) => dy[i]);
       const tilt = columnMeans(dy, channels, (i) => dy[i] * normal[i]);
-      for (let c = 0; c < channels; c++) {
-        slope[c] = tilt[c] * count;
-        slope[channels + c] = shift[c] * count;
-      }
+      if (scaled) slope.set(tilt.map((mean) => mean * count));
+      if (adapted) slope.set(shift.map((mean) => mean * count), at);
       return dy.map((d, i) => {
         const c = i % channels;
-        return params[c] * scale[c] * (d - shift[c] - normal[i] * tilt[c]);
+        return gamma[c] * scale[c] * (d - shift[c] - normal[i] * tilt[c]);
       });
     };
     return [y, back];
   };
-  return { size: 2 * channels, forward };
+  return { size: at + channels, forward };
 }
 
 function columnMeans(x, channels, value) {
@@ -186,12 +186,23 @@ function activation({ name }) {
   return { size: 0, forward };
 }
 
+/** The mean of a map of so many places, channel by channel. */
+function average({ places, channels }) {
+  const from = (i) => channels * Math.floor(i / (places * channels)) + (i % channels);
+  const forward = (x) => {
+    const y = new Float64Array(x.length / places);
+    for (let i = 0; i < x.length; i++) y[from(i)] += x[i] / places;
+    return [y, (dy) => x.map((_, i) => dy[from(i)] / places)];
+  };
+  return { size: 0, forward };
+}
+
 /** Ink 1 on paper 0. */
 function inversion() {
   return { size: 0, forward: (x) => [x.map((v) => 1 - v), (dy) => dy.map((d) => -d)] };
 }
 
-const LAYERS = { dense, convolution, normalisation, activation, inversion };
+const LAYERS = { dense, convolution, normalisation, activation, average, inversion };
 
 /** The function (x, params) -> [outputs, back] of a list of layers; back gives the gradient. */
 function network(list) {
@@ -237,6 +248,14 @@ function crossEntropy(outputs, labels) {
   return [losses, slope];
 }
 
+/** Squared error of each of the network's single outputs, and its slope by the outputs. */
+function squaredError(outputs, targets) {
+  const slope = outputs.map((output, i) => 2 * (output - targets[i]));
+  return [targets.map((target, i) => (outputs[i] - target) ** 2), slope];
+}
+
+const LOSSES = { accuracy: crossEntropy, mse: squaredError }; // by the metric of the task
+
 /** A learner after one step of gradient descent or Adam without momentum: benchmark.optimizers. */
 function moved({ params, moment, count }, gradient, { optimizer, rate }) {
   if (optimizer === "sgd") {
@@ -248,30 +267,30 @@ function moved({ params, moment, count }, gradient, { optimizer, rate }) {
   return { params: params.map(step), moment: next, count: count + 1 };
 }
 
-/** A batch of images as one flat array. */
-function batch(images) {
-  const flat = new Float64Array(images.length * images[0].length);
-  images.forEach((image, i) => flat.set(image, i * image.length));
+/** A batch of examples as one flat array. */
+function batch(examples) {
+  const flat = new Float64Array(examples.length * examples[0].length);
+  examples.forEach((example, i) => flat.set(example, i * example.length));
   return flat;
 }
 
-/** One step on some images of the support set. */
-function step(net, inner, learner, images, labels) {
-  const [outputs, back] = net(batch(images), learner.params);
-  const [, slope] = crossEntropy(outputs, labels);
-  const share = inner.reduction === "mean" ? 1 / labels.length : 1;
+/** One step on some examples of the support set. */
+function step(net, inner, learner, x, y) {
+  const [outputs, back] = net(batch(x), learner.params);
+  const [, slope] = LOSSES[inner.metric](outputs, y);
+  const share = inner.reduction === "mean" ? 1 / y.length : 1;
   return moved(learner, back(slope.map((s) => s * share)), inner);
 }
 
-/** Mean cross-entropy over the whole support set. */
-function loss(net, params, images, labels) {
-  const [losses] = crossEntropy(net(batch(images), params)[0], labels);
+/** Mean loss over the whole support set. */
+function loss(net, inner, params, x, y) {
+  const [losses] = LOSSES[inner.metric](net(batch(x), params)[0], y);
   return losses.reduce((a, b) => a + b) / losses.length;
 }
 
-/** Probabilities of one query: the last of a batch behind the whole support set. */
-function probabilities(net, params, images, query, classes) {
-  const [outputs] = net(batch([...images, query]), params);
-  const width = outputs.length / (images.length + 1);
+/** Probabilities of one query: the last of a batch behind the whole support set x. */
+function probabilities(net, params, x, query, classes) {
+  const [outputs] = net(batch([...x, query]), params);
+  const width = outputs.length / (x.length + 1);
   return Array.from(softmax(outputs.subarray(-width), classes));
 }
