@@ -1,11 +1,14 @@
 """Labelled images: the classes of a split, their rotations, and classes held out of them."""
 
 import hashlib
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from tasks.seeding import numpy_generator
+
+ALIGNED = 64  # bytes; TensorFlow computes with nothing that starts elsewhere
 
 
 class ImageSet(NamedTuple):
@@ -67,10 +70,20 @@ def rotated(chosen: ImageSet) -> ImageSet:
     The images must be square. A turned class stays in its alphabet.
     """
     upright = np.concatenate([chosen.of(c) for c in range(chosen.classes)])
-    images = np.concatenate([np.rot90(upright, turns, axes=(1, 2)) for turns in range(4)])
+    images = aligned((4 * len(upright), *upright.shape[1:]))
+    for turns, part in enumerate(np.split(images, 4)):
+        part[:] = np.rot90(upright, turns, axes=(1, 2))
     counts = np.tile(chosen.counts, 4)
     starts = np.cumsum(counts, dtype=np.int32) - counts
     return ImageSet(images, starts, counts, np.tile(chosen.alphabet, 4), chosen.names * 4)
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 array that starts where TensorFlow can share it; NumPy's own start anywhere."""
+    size = math.prod(shape)
+    room = np.empty(size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    return room[start : start + size].reshape(shape)
 
 
 def digest(chosen: ImageSet) -> str:

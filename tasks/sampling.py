@@ -12,12 +12,11 @@ import tensorflow as tf
 from tasks.base import listed
 from tasks.checks import require
 from tasks.episode import Episode
-from tasks.image_set import ImageSet
+from tasks.image_set import ALIGNED, ImageSet
 
 log = logging.getLogger(__name__)
 RNG = "philox"  # named, so that every device draws the same numbers
 INT32 = tf.int32
-ALIGNED = 64  # bytes; TensorFlow computes with nothing that starts elsewhere
 
 
 def split_seed(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:

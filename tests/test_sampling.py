@@ -216,6 +216,13 @@ def test_rotated_classes_are_classes_of_their_own_beside_the_upright_ones():
     np.testing.assert_array_equal(corners, 2 * np.eye(4, dtype=np.uint8))  # anticlockwise
 
 
+def test_rotated_images_are_in_memory_once():
+    turned = rotated(coded_images(3, 2))
+    pixels = ImageDistribution({"train": turned}).pixels["train"]
+    turned.images[5, 3, 4] = 77
+    assert pixels[5, 3 * 28 + 4] == 77
+
+
 def test_choose_gives_a_random_order_without_repeats_and_longer_draws_begin_alike():
     rows = choose(seed(0), 10, 10, rows=50).numpy()
     assert (np.sort(rows, 1) == np.arange(10)).all()
