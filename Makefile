@@ -36,7 +36,7 @@ demo: install  ## write the page on which you draw characters and a network lear
 	@$(RUN) -m benchmark.page $(DEMO) --output outputs/draw.html
 
 test: lint  ## format check, lint, type check and all tests
-	@$(RUN) -m pytest -n auto
+	@$(RUN) -m pytest -n auto --dist loadfile
 
 lint: install
 	@$(RUN) -m ruff format --check --quiet .

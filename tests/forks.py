@@ -5,6 +5,7 @@ A process of its own for each job, as for a user, but without the seconds of the
 """
 
 import functools
+import gc
 import json
 import os
 import random
@@ -153,7 +154,7 @@ class Forks:
 def serve() -> None:
     """Answer requests, one JSON object a line, until standard input closes."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"
-    import benchmark.running.run  # noqa: F401  (TensorFlow; no threads are started before the first use)
+    preload()
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -168,6 +169,17 @@ def serve() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def preload() -> None:
+    """Import once what every job needs; TensorFlow starts no threads before its first use."""
+    import benchmark.running.run  # noqa: F401
+    import results.summary  # noqa: F401
+    from benchmark.command.compose import settings
+
+    settings()  # Hydra looks for its plugins
+    gc.collect()
+    gc.freeze()  # no job's collector need look at any of it
+
+
 def become_job(request: dict[str, Any]) -> None:
     """In the forked process: run the command line and leave."""
     log = Path(request["log"])
@@ -176,6 +188,7 @@ def become_job(request: dict[str, Any]) -> None:
         os.dup2(output, stream)
     code: Any = 1
     os.chdir(request["cwd"])
+    sys.path.insert(0, request["cwd"])  # as `python -m` does
     try:
         from benchmark.__main__ import main
 
@@ -195,7 +208,7 @@ def become_job(request: dict[str, Any]) -> None:
 
 def prepare(fault: Fault, events: Path) -> None:
     """Make an evaluation save often, note the phases, and let `fault` happen."""
-    import benchmark.running.run
+    import benchmark.running.run  # noqa: F401
     import benchmark.running.scoring
 
     benchmark.running.scoring.EPISODES_A_CALL = 4

@@ -34,8 +34,7 @@ def test_the_documented_command_leaves_the_documented_record(tmp_path):
         "training.curve_episodes=10",
         "seed=0",
     ]
-    cache = f"task.cache_dir={tmp_path / 'cache'}"
-    done = benchmark(*command, cache, f"hydra.run.dir={tmp_path / 'run'}")
+    done = benchmark(*command, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     found = record(tmp_path / "run")
     assert found["status"] == "completed"

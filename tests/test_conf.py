@@ -19,16 +19,26 @@ NOT_A_CHOICE = {
     "pitfall",  # with experiment=pitfalls alone
     "tutorial",  # with experiment=tutorial alone
 }
+BARE = ["training.curve_points=0", "evaluation.baselines=[]"]  # the experiments have both
+FEW_GLYPHS = ["task.classes=12", "task.test_classes=6", "task.alphabets=2"]
+SINE = ["task=sinusoid", "runtime.jit=false"]  # runtime/compiled compiles
 FITS = {  # what a choice needs beside it
-    "algorithm/fomaml_sine": ["task=sinusoid"],
-    "algorithm/joint_sine": ["task=sinusoid"],
+    "algorithm/fomaml_sine": SINE,
+    "algorithm/joint_sine": SINE,
     "algorithm/maml": ["task.train_shots=1", "algorithm.meta_batch=2"],
     "algorithm/maml_first_order": ["task.train_shots=1", "algorithm.meta_batch=2"],
-    "algorithm/maml_sine": ["task=sinusoid"],
-    "algorithm/reptile_sine": ["task=sinusoid"],
-    "evaluation/regression": ["task=sinusoid"],
+    "algorithm/maml_sine": SINE,
+    "algorithm/protonet": ["algorithm.train_ways=5"],
+    "algorithm/reptile_sine": SINE,
+    "evaluation/regression": SINE,
     "model/maml_conv": ["model.adapt_shift=true"],
-    "model/mlp_sine": ["task=sinusoid"],
+    "model/mlp_sine": SINE,
+    "runtime/compiled": ["model=mlp"],
+}
+SMALLER = {  # what an experiment can do without
+    "omniglot_5way_maml": ["algorithm.meta_batch=1"],
+    "omniglot_20way_maml": ["algorithm.meta_batch=1"],
+    "sine": ["runtime.jit=false"],
 }
 DEFAULTS = [
     "/".join(*choice.items())
@@ -72,8 +82,10 @@ def test_every_choice_runs(choice, forks, tmp_path):
         images = write_folder(tmp_path / "images", dict.fromkeys("abcdefghijklmno", 11))
         extra = [f"task.directory={images}", f"task.cache_dir={tmp_path}", "task.size=16"]
     group, name = choice.split("/")
+    beside = FITS.get(choice, [])
+    few = FEW_GLYPHS if group != "task" and beside is not SINE else []
     run = f"hydra.run.dir={tmp_path / 'run'}"
-    argv = [f"{group}={name}", *FITS.get(choice, []), *TINY, *extra, run]
+    argv = [f"{group}={name}", *beside, *TINY, *BARE, *few, *extra, run]
     done = forks.run(tmp_path / "log", argv)
     assert done.code == 0, done.output
     assert record(tmp_path / "run")["status"] == "completed"
@@ -85,7 +97,8 @@ def test_every_experiment_runs(name, images, forks, tmp_path):
         pytest.skip("TFDS_DATA_DIR names no prepared Omniglot")
     small = [*TINY, "evaluation.baselines=[scratch]", f"hydra.run.dir={tmp_path / 'run'}"]
     own = images if name.startswith("mini_imagenet") else []
-    done = forks.run(tmp_path / "log", [f"+experiment={name}", *small, *own])
+    argv = [f"+experiment={name}", *small, *own, *SMALLER.get(name, [])]
+    done = forks.run(tmp_path / "log", argv)
     assert done.code == 0, done.output
     assert record(tmp_path / "run")["status"] == "completed"
 
