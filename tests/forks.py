@@ -208,7 +208,7 @@ def become_job(request: dict[str, Any]) -> None:
 
 def prepare(fault: Fault, events: Path) -> None:
     """Make an evaluation save often, note the phases, and let `fault` happen."""
-    import benchmark.running.run  # noqa: F401
+    import benchmark.running.run
     import benchmark.running.scoring
 
     benchmark.running.scoring.EPISODES_A_CALL = 4
