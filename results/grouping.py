@@ -134,16 +134,14 @@ def row_keys(frame: pd.DataFrame, given: Sequence[str]) -> list[str]:
     A key whose value follows from those before it (20-way runs have another learning rate) adds
     nothing and is left out.
     """
-    varying = varying_keys(frame)
-    configurations = frame[list(dict.fromkeys([*given, *varying]))].drop_duplicates()
-    keys = list(given)
-    for key in varying:
-        if key in keys:
-            continue
-        inside = configurations.groupby(keys, dropna=False)[key] if keys else None
-        if inside is None or inside.nunique(dropna=False).gt(1).any():
+    keys: list[str] = []
+    cells = records.cell_numbers(frame, given)
+    for key in varying_keys(frame):
+        finer = records.divided(cells, frame[key])
+        if key not in given and finer.max() > cells.max():
+            cells = finer
             keys.append(key)
-    return keys[len(given) :]
+    return keys
 
 
 def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -160,31 +158,25 @@ def summarise(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """
     if "ci95_classes" not in frame:  # of a learning curve
         frame = frame.assign(ci95_classes=np.nan)
-    frame = frame.assign(of_classes=frame["ci95_classes"].astype(float) ** 2)
-    cells = (
-        frame.groupby(list(keys), dropna=False, sort=False)
-        .agg(
-            mean=("value", "mean"),
-            spread=("value", "std"),
-            ci95=("value", "size"),
-            seeds=("value", "size"),
-            of_episodes=("ci95", "first"),
-            episodes_each=("episodes", "first"),
-            kind=("metric", "first"),
-            of_classes=("of_classes", lambda squares: squares.mean(skipna=False)),
-            runs=("run", lambda runs: tuple(sorted(set(runs)))),
-        )
-        .reset_index()
-    )
-    several = cells["seeds"] > 1
-    over_seeds = statistics.t_half_width(cells["spread"].astype(float), cells["seeds"])
-    cells["ci95"] = np.where(several, over_seeds, cells["of_episodes"].astype(float))
-    cells["interval_over"] = np.where(several, "seeds", "episodes")
-    cells["episodes"], cells["metric"] = cells["episodes_each"], cells["kind"]
-    cells["ci95_new_classes"] = np.sqrt(cells["ci95"] ** 2 + cells["of_classes"])
-    widths = ["ci95", "ci95_new_classes"]
-    extra = ["mean", *widths, "interval_over", "seeds", "episodes", "metric", "runs"]
-    return cells[[*(key for key in keys if key not in extra), *extra]]
+    numbers = records.cell_numbers(frame, keys)
+    groups = frame.groupby(numbers, sort=False)
+    cells = frame[~pd.Series(numbers).duplicated().to_numpy()].reset_index(drop=True)
+    usual = groups[["ci95", "episodes", "metric"]].first().reset_index(drop=True)
+    seeds, spread = groups["value"].size().to_numpy(), groups["value"].std().to_numpy(float)
+    over_seeds = statistics.t_half_width(spread, seeds)
+    ci95 = np.where(seeds > 1, over_seeds, usual["ci95"].astype(float))
+    of_classes = [np.square(part.to_numpy(float)).mean() for _, part in groups["ci95_classes"]]
+    summary = {
+        "mean": groups["value"].mean().to_numpy(),
+        "ci95": ci95,
+        "ci95_new_classes": np.sqrt(ci95**2 + of_classes),
+        "interval_over": np.where(seeds > 1, "seeds", "episodes"),
+        "seeds": seeds,
+        "episodes": usual["episodes"],
+        "metric": usual["metric"],
+        "runs": [tuple(sorted(set(part))) for _, part in groups["run"]],
+    }
+    return cells[[key for key in keys if key not in summary]].assign(**summary)
 
 
 def baselines_last(cells: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -348,10 +348,11 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns with the narrowest type that can miss values; a mixed one becomes text."""
     frame = frame.convert_dtypes()
-    real = [*frame.select_dtypes("Float64").columns, "value", "ci95", "ci95_classes"]
-    frame = frame.astype({column: float for column in real if column in frame})
-    for column in frame.select_dtypes(object).columns:
-        frame[column] = frame[column].map(str, na_action="ignore").astype("string")
+    for column, dtype in frame.dtypes.items():
+        if dtype == "Float64" or column in ("value", "ci95", "ci95_classes"):
+            frame[column] = frame[column].astype(float)
+        elif pd.api.types.is_object_dtype(dtype):
+            frame[column] = frame[column].map(str, na_action="ignore").astype("string")
     return frame
 
 
@@ -362,8 +363,8 @@ def without_repetitions(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     rows = without_irrelevant_settings(rows)
     order = rows.assign(_done=rows["status"].eq("completed"))
     order = order.sort_values(["_done", "finished"], kind="stable", na_position="first")
-    cell = ["seed", *(c for c in configuration_columns(rows) if rows[c].nunique(dropna=False) > 1)]
-    repeated = order.duplicated(cell, keep="last")
+    cell = pd.Series(cell_numbers(order, ["seed", *configuration_columns(rows)]), order.index)
+    repeated = cell.duplicated(keep="last")
     kept = rows.loc[order.index[~repeated].sort_values()].reset_index(drop=True)
     if not repeated.any():
         return kept, []
@@ -376,8 +377,8 @@ def without_repetitions(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             f"protocol): the latest completed counts, not those of {some(left_out)}"
         )
     if is_baseline.any():
-        spread = order[is_baseline].groupby(cell, dropna=False)["value"].agg(np.ptp)
-        if count := int((spread > 1e-6).sum()):
+        values = order.loc[is_baseline, "value"].groupby(cell)
+        if count := int((values.max() - values.min() > 1e-6).sum()):
             notes.append(
                 f"{count} baselines differ from run to run although seed and protocol are "
                 "the same: the latest completed counts"
@@ -385,15 +386,33 @@ def without_repetitions(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, notes
 
 
+def cell_numbers(rows: pd.DataFrame, keys: Iterable[str]) -> np.ndarray:
+    """A number for each row, the same for rows with the same values of all keys; from 0 on."""
+    numbers = np.zeros(len(rows), int)
+    for key in keys:
+        numbers = divided(numbers, rows[key])
+    return numbers
+
+
+def divided(numbers: np.ndarray, values: pd.Series) -> np.ndarray:
+    """`cell_numbers`, once the cells are told apart by these values too."""
+    codes, known = pd.factorize(values, use_na_sentinel=False)
+    if len(known) < 2:
+        return numbers
+    return np.unique(numbers * len(known) + codes, return_inverse=True)[1]
+
+
 def without_irrelevant_settings(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of baselines, freed of settings they do not depend on, such as meta-iterations."""
+    is_baseline = rows["method"].isin(BASELINES)
+    if not is_baseline.any():
+        return rows
     rows = rows.copy()
     settings = [column for column in rows.columns if "." in column]
     of_training = [c for c in settings if TRAINING_ONLY.match(c) and c not in ADAPTATION]
     of_networks = [
         c for c in settings if c.startswith(("algorithm.", "training.", "model.", "evaluation."))
     ]
-    is_baseline = rows["method"].isin(BASELINES)
     rows.loc[is_baseline, of_training] = pd.NA
     if {"algorithm.replacement", "evaluation.batch", "ways"} <= set(rows):
         whole = rows["evaluation.batch"] >= rows["ways"] * rows["shots"]  # each batch holds all
