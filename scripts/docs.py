@@ -12,6 +12,7 @@ A picture stands below `<!-- figure NAME DIR -->`: the figure NAME of the record
 """
 
 import contextlib
+import functools
 import io
 import re
 import shlex
@@ -180,16 +181,22 @@ MAKERS: dict[str, Callable[[str], Block]] = {
 }
 
 
+@functools.cache
+def figures_of(directory: str) -> dict[str, gallery.Picture]:
+    """Every figure of the records in a directory of the project; a page shows several of them."""
+    with plotting.style():
+        return gallery.all_figures(records.read_records([PROJECT / directory]))
+
+
 def draw_figures(page: Path, project: Path) -> list[Path]:
     """Draw every figure of a page below `project`; returns the files, PNG."""
     drawn = []
     for match in FIGURE.finditer(page.read_text(encoding="utf-8")):
-        found = records.read_records([PROJECT / match["records"]])
         shown = (page.parent / match["file"]).resolve()
         file = project / shown.relative_to(PROJECT)
         file.parent.mkdir(parents=True, exist_ok=True)
         with plotting.style():
-            _, axes = gallery.all_figures(found)[match["name"]]
+            _, axes = figures_of(match["records"])[match["name"]]
             drawn += figures.save(axes, file.with_suffix(""), ["png"])
     return drawn
 

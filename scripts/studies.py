@@ -4,6 +4,7 @@ The cost comes from committed records of the study: the seconds of a meta-iterat
 episode of its evaluation, times how many the paper's budget has, and those of its learning curve.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,10 +26,15 @@ ITERATIONS, EPISODES = "algorithm.meta_iterations", "evaluation.episodes"
 
 def studies_table(pattern: str) -> str:
     """Every study whose title matches `pattern` (all, with an empty one) as a Markdown table."""
-    runs = records.read_records([PUBLISHED]).runs
-    rows = [study_row(file, runs) for file in sorted(EXPERIMENTS.glob("*.yaml"))]
-    rows = [row for row in rows if re.search(pattern, row["what it shows"])]
+    rows = [row for row in study_rows() if re.search(pattern, row["what it shows"])]
     return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+@functools.cache
+def study_rows() -> list[dict[str, str]]:
+    """The line of every study."""
+    runs = records.read_records([PUBLISHED]).runs
+    return [study_row(file, runs) for file in sorted(EXPERIMENTS.glob("*.yaml"))]
 
 
 def study_row(file: Path, runs: pd.DataFrame) -> dict[str, str]:
