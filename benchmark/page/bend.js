@@ -51,22 +51,22 @@ function showChosen() {
   find("shown").value = page.shown;
   find("shown").setAttribute("aria-valuetext", after);
   eachPlot((plot) => plot.choose(page.shown));
-  showResults();
+  for (const start of STARTS) steps.forEach((step, i) => showCurve(start, step, i));
 }
 
-/** What is known so far; curves stay until newer ones come. */
-function showResults() {
-  for (const start of STARTS) {
-    const points = learning.points[start];
-    steps.forEach((step, i) => {
-      if (!points[step]) return;
-      plots[start].showCurve(i, points[step].answers.map((y, at) => [GRID[at], y]));
-      showRow(start, i, points[step]);
-    });
-  }
+/** A curve, which stays until a newer one comes. */
+function showResults(start, step) {
+  showCurve(start, step, steps.indexOf(step));
   if (!page.busy || !learnt()) return;
   page.busy = false;
   if (page.waiting) learn();
+}
+
+function showCurve(start, step, i) {
+  const point = learning.points[start][step];
+  if (!point) return;
+  plots[start].showCurve(i, point.answers.map((y, at) => [GRID[at], y]));
+  showRow(start, i, point);
 }
 
 function showRow(start, i, { loss, answers }) {

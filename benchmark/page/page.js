@@ -1,6 +1,7 @@
 "use strict";
 // What every page has: its words in the reader's language, and two learners, one from the run's
-// initialisation and one from a random one. A page defines show() and showResults(), and begins.
+// initialisation and one from a random one. A page defines show() and showResults(start, step), of
+// what was heard last, and begins.
 
 const CONTENTS = JSON.parse(document.getElementById("contents").textContent);
 const { steps } = CONTENTS;
@@ -24,7 +25,10 @@ function say(key, values = {}) {
   const fill = (_, name) => (typeof values[name] === "number" ? say.number(values[name]) : values[name]);
   return CONTENTS.texts[key][language].replace(/{(\w+)}/g, fill);
 }
-const formatted = (options) => (value) => new Intl.NumberFormat(language, options).format(value);
+function formatted(options) {
+  const made = {}; // by language: they cost more to make than to use
+  return (value) => (made[language] ??= new Intl.NumberFormat(language, options)).format(value);
+}
 say.number = formatted({ maximumSignificantDigits: 6 });
 say.percent = formatted({ style: "percent" });
 say.loss = formatted({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
@@ -80,7 +84,7 @@ const tell = (message) => STARTS.forEach((start) => learners[start].postMessage(
 function hear(start, { problem, asked, step, ...point }) {
   if (problem !== learning.problem || asked !== learning.asked) return;
   learning.points[start][step] = point;
-  showResults();
+  showResults(start, step);
 }
 
 /** The last step of a start that was heard of; undefined: none. */
