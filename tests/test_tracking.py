@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,11 @@ def test_wandb_keeps_the_run_on_the_disk(run):
     tracked(settings("tracking=wandb").tracking, directory, done)
     (file,) = directory.glob("wandb/offline-run-*/run-*.wandb")
     history = wandb_history(file)
+    for _ in range(100):  # wandb's own process writes the file, and not always before finish ends
+        if any(PLAIN in row for row in history):
+            break
+        time.sleep(0.1)
+        history = wandb_history(file)
     steps = [(row["_step"], row[CURVE]) for row in history if CURVE in row]
     assert steps == curve_of(done)
     assert [row[PLAIN] for row in history if PLAIN in row] == [value_of(done, PLAIN)]
