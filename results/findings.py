@@ -18,7 +18,7 @@ import pandas as pd
 from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
 from results.compare.comparison import common_episodes
-from results.grouping import row_keys, rows_where
+from results.grouping import row_keys, rows_where, varying_keys
 from results.labels import ONE_TRAINING, about_this_run, counted, row_label, show_value, tail_names
 
 Verdict = Literal["held", "not held", "undecided", "no records"]
@@ -144,8 +144,8 @@ def outcomes_of(finding: Finding, found: records.Records) -> list[Outcome]:
 
 
 def judge(finding: Finding, setting: dict[str, Any], frame: pd.DataFrame) -> Outcome:
-    claims = finding.claims(frame)
-    measured = [differences_of(claim, frame, finding.same) for claim in claims]
+    claims, varying = finding.claims(frame), varying_keys(frame)
+    measured = [differences_of(claim, frame, finding.same, varying) for claim in claims]
     missing = [claim for claim, found in zip(claims, measured, strict=True) if not found]
     return Outcome(finding, setting, list(itertools.chain(*measured)), missing)
 
@@ -166,20 +166,29 @@ def settings_of(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFr
     keys = [key for key in CONTEXT if key in frame]
     is_baseline = frame["method"].isin(schema.BASELINES)
     groups: Any = frame[~is_baseline].groupby(keys, dropna=False)
+    baselines = frame.loc[is_baseline, keys]
     for values, rows in groups:
         setting = dict(zip(keys, values, strict=True))
-        baselines = frame[is_baseline]
-        for key, value in setting.items():
-            baselines = baselines[baselines[key].isna() | baselines[key].eq(value).fillna(False)]
-        yield setting, frame.loc[[*rows.index, *baselines.index]]
+        fits = np.ones(len(baselines), bool)
+        for key, value in setting.items() if len(baselines) else ():
+            known = baselines[key]
+            fits &= (known.isna() | known.eq(value).fillna(False)).to_numpy(bool)
+        yield setting, frame.loc[[*rows.index, *baselines.index[fits]]]
 
 
-def differences_of(claim: Claim, frame: pd.DataFrame, same: Sequence[str]) -> list[Difference]:
-    """The difference over the seeds of all sides, for each value of what else varies."""
+def differences_of(
+    claim: Claim, frame: pd.DataFrame, same: Sequence[str], varying: Sequence[str]
+) -> list[Difference]:
+    """The difference over the seeds of all sides, for each value of what else varies.
+
+    varying: `varying_keys(frame)`.
+    """
     sides = [rows_where(frame, side.where) for side in claim.sides]
+    if any(side.empty for side in sides):
+        return []
     on = [key for key in (*PAIRED, *same) if key in frame]
-    varying = dict.fromkeys(key for side in sides for key in row_keys(side, on))
-    rest = [key for key in varying if key != "episodes"]
+    needed = dict.fromkeys(key for side in sides for key in row_keys(side, on, varying))
+    rest = [key for key in needed if key != "episodes"]
     pairs = matched(sides, [*on, *rest])
     if pairs.empty:
         return []
@@ -198,8 +207,9 @@ def matched(sides: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
     """
     pairs = pd.DataFrame()
     for number, side in enumerate(sides):
-        longest = side.sort_values("episodes").drop_duplicates(list(keys), keep="last")
-        own = longest[[*keys, *MATCHED]].rename(columns={key: f"{key}_{number}" for key in MATCHED})
+        ascending = side[[*keys, *MATCHED]].sort_values("episodes")
+        longest = ascending.drop_duplicates(list(keys), keep="last")
+        own = longest.rename(columns={key: f"{key}_{number}" for key in MATCHED})
         pairs = pairs.merge(own, on=list(keys)) if number else own
     return pairs
 

@@ -128,17 +128,22 @@ def varying_keys(frame: pd.DataFrame) -> list[str]:
     return [key for key in ordered if frame[key].nunique(dropna=False) > 1]
 
 
-def row_keys(frame: pd.DataFrame, given: Sequence[str]) -> list[str]:
+def row_keys(
+    frame: pd.DataFrame, given: Sequence[str], among: Sequence[str] | None = None
+) -> list[str]:
     """Keys needed besides `given` so that only the seed varies inside a cell.
 
     A key whose value follows from those before it (20-way runs have another learning rate) adds
     nothing and is left out.
+
+    Args:
+        among: all that can vary, if that is known: `varying_keys` of these rows and others.
     """
     keys: list[str] = []
     cells = records.cell_numbers(frame, given)
-    for key in varying_keys(frame):
+    for key in varying_keys(frame) if among is None else among:
         finer = records.divided(cells, frame[key])
-        if key not in given and finer.max() > cells.max():
+        if key not in given and finer.max(initial=0) > cells.max(initial=0):
             cells = finer
             keys.append(key)
     return keys
