@@ -151,6 +151,12 @@ def curves(found: records.Records) -> list[Curve]:
     return [curve for drawing in DRAWINGS for curve in curves_of(drawing, found)]
 
 
+def has_runs(found: records.Records, drawing: Drawing) -> bool:
+    """Whether there are runs at the paper's budget behind a figure."""
+    budget = {"algorithm.meta_iterations": META_ITERATIONS}
+    return len(rows_where(found.completed, budget | drawing.where)) > 0
+
+
 def curves_of(drawing: Drawing, found: records.Records) -> list[Curve]:
     """The curves of one figure."""
     frame = pd.read_csv(FOLDER / drawing.file)

@@ -117,6 +117,8 @@ def rows_where(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
     chosen = np.ones(len(frame), bool)
     for key, value in where.items():
         chosen &= frame[key].eq(value).fillna(False).to_numpy(bool)
+        if not chosen.any():
+            break
     return frame[chosen]
 
 

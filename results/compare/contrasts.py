@@ -197,6 +197,10 @@ def unpaired(first: Side, second: Side) -> Contrast:
     )
 
 
+OF_SCORES = ("seed", "run", "scores", "classes", "test_classes", "data.test")
+"""What `Reader` needs to know of an evaluation."""
+
+
 class Reader:
     """Reads the scores of evaluations, each file once."""
 
@@ -209,7 +213,8 @@ class Reader:
         Raises:
             DamagedRecord: scores are missing.
         """
-        rows: Any = evaluations.to_dict("records")
+        known = [key for key in OF_SCORES if key in evaluations]
+        rows: Any = evaluations[known].to_dict("records")
         return {show_value(row["seed"]): self.measured(row) for row in rows}
 
     def measured(self, row: Mapping[str, Any]) -> Measured:

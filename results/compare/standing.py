@@ -30,6 +30,7 @@ SAME = (
 OTHER_TASKS = ("tested.name", "tested.seed", "tested.split_seed", "tested.rotations")
 """The same where evaluations are of other tasks than those of the training."""
 
+OF_TASKS = ("task.", "tested.")
 NO_MATTER = ("task.train_shots", "task.validation_classes", "task.cache_dir", "task.data_dir")
 
 
@@ -64,11 +65,12 @@ def comparable(evaluations: pd.DataFrame) -> bool:
 def sides_of(groups: Sequence[pd.DataFrame], reader: Reader) -> list[Side] | None:
     """The scores of each group, a cell; None where they cannot all be compared: their scores are
     missing, or they share no episodes."""
-    if not comparable(pd.concat(groups)):
-        return None
     try:
         sides: list[Side] = [reader.side(group) for group in groups]
     except DamagedRecord:
+        return None
+    deciding = [key for key in groups[0] if key in SAME or str(key).startswith(OF_TASKS)]
+    if not comparable(pd.concat([group[deciding] for group in groups])):
         return None
     shared = set.intersection(*(set(side) for side in sides))
     same = all(contrasts.same_episodes(first, second) for first, second in pairwise(sides))

@@ -123,7 +123,7 @@ def published_levels(evaluations: pd.DataFrame) -> pd.DataFrame | None:
 def of_the_paper(found: records.Records) -> dict[str, Picture]:
     """The paper's figures 3 and 4 with ours over them, where runs have its budget and settings."""
     made: dict[str, Picture] = {}
-    for drawing in drawn.DRAWINGS:
+    for drawing in filter(partial(drawn.has_runs, found), drawn.DRAWINGS):
         ours = [curve for curve in drawn.curves_of(drawing, found) if len(curve.measured)]
         if ours:
             points = pd.concat([curve.points.assign(curve=curve.name) for curve in ours])
