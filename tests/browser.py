@@ -60,6 +60,14 @@ class Browser:
             "goog:cdp.sendCommand", method=f"Emulation.{command}", params=params, session=session
         )
 
+    @contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """A browser in which a part of `window` does not exist."""
+        away = f"() => {{ delete window.{part}; }}"
+        script = self.send("script.addPreloadScript", functionDeclaration=away)["script"]
+        yield
+        self.send("script.removePreloadScript", script=script)
+
     def resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height}
         self.send("browsingContext.setViewport", context=self.tab, viewport=size)

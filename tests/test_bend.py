@@ -13,6 +13,7 @@ from benchmark.command.compose import compose
 from benchmark.page.bend import POINTS, bending_page
 from benchmark.page.page import BEND, texts, write_page
 from benchmark.running.job import run_job
+from results.schema import PAGE
 from tasks.base import Task
 from tasks.checks import ConfigError
 from tests.pages import changed, opened, speaks_both_languages
@@ -134,6 +135,13 @@ def test_the_steps_to_look_at_and_both_languages(browser, sine):
     speaks_both_languages(browser, texts(BEND))
     assert browser.value("find('after').textContent") == "پس از ۲ گام"
     assert browser.value(f"{HANDLE}[0].getAttribute('aria-label')").startswith("نقطهٔ ۱")
+
+
+@pytest.mark.parametrize("part", ["PointerEvent", "Worker"])
+def test_a_browser_that_cannot_says_so(browser, sine, part):
+    with browser.without(part):
+        browser.open((sine / PAGE).as_uri())
+        assert not browser.value("find('unable').hidden") and browser.value("find('page').hidden")
 
 
 @dataclass(frozen=True, kw_only=True)
