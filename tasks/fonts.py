@@ -225,6 +225,8 @@ def by_hand(canvases: np.ndarray, hands: np.ndarray) -> np.ndarray:
     places = origins(hands, np.maximum(1, extents(canvases) / WIDEST))
     ink = bilinear(soft, places)
     level = 255 * np.clip(0.46 + 0.1 * hands[:, 8], 0.2, 0.6)  # lower is thicker
+    darkest = ink.max(axis=(1, 2))
+    level = np.where(darkest > level, level, darkest / 2)  # a hair line is not lost
     return np.where(ink > level[:, None, None], 0, 255).astype(np.uint8)
 
 

@@ -326,8 +326,9 @@ def test_a_terminal_without_the_sign_gets_a_plainer_one(runs):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_sweep_writes_its_files_before_it_prints(runs, encoding):
+def test_a_sweep_writes_its_files_before_it_prints(tmp_path, encoding):
     """Even where the screen is gone: standard output is closed."""
+    runs = fake.write(tmp_path, fake.record(learning_curve=[]))
     code = "import os, sys; os.close(1); from results.summary import *; write_summary(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", code, str(runs)],
