@@ -6,6 +6,9 @@ from benchmark.studies import kernels, speed
 from tests.command import python
 from tests.toy import settings
 
+FEW = ("task.classes=12", "task.test_classes=6", "task.alphabets=2")
+SMALL = (*FEW, "model.filters=4", "algorithm.inner_steps=2", "algorithm.meta_batch=1")
+
 
 @pytest.fixture(scope="module")
 def paper():
@@ -29,12 +32,13 @@ def test_a_measurement_is_the_median_after_a_warm_up():
 
 
 def test_each_loop_runs():
-    chosen = settings("algorithm.inner_steps=2", "algorithm.meta_batch=1")
+    chosen = settings(*SMALL)
     assert speed.sgemm_rate(size=64, repeats=2)() > 0
     assert speed.products_time(chosen, 2)() > 0
     assert speed.engine(chosen, 2)() > 0
-    assert speed.engines("what", ("algorithm.inner_steps=2", "algorithm.meta_batch=1"), 2, 1.0)
-    assert speed.evaluation(settings("evaluation.shots=[1]", "evaluation.steps=[2]"), 2)() > 0
+    assert speed.engines("what", SMALL, 2, 1.0)
+    scored = settings(*SMALL, "evaluation.shots=[1]", "evaluation.steps=[2]")
+    assert speed.evaluation(scored, 2)() > 0
     for graph_a_step in (False, True):
         assert speed.tutorial_loop(chosen, graph_a_step, 1)() > 0
 
@@ -48,7 +52,7 @@ def test_a_profiled_operation_is_named_without_the_loops_around_it():
 
 
 def test_the_profile_accounts_for_the_time_of_a_step():
-    done = python("-m", "benchmark.studies.kernels", "model=mlp", "algorithm.meta_batch=1")
+    done = python("-m", "benchmark.studies.kernels", *FEW, "model=mlp", "algorithm.meta_batch=1")
     assert done.returncode == 0, done.stderr
     _, _, everything, *rest = done.stdout.splitlines()
     assert everything.split()[0] == "everything"

@@ -59,7 +59,8 @@ def installed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(not SCRIPT.exists(), reason="the project is not installed")
 def test_the_installed_command_runs_among_files_of_the_same_names(littered):
     small = ["task=sinusoid", "model._target_=mine.Mine", "algorithm.meta_iterations=2"]
-    small += ["evaluation.episodes=2", "training.curve_points=0", "runtime.isolate=true"]
+    small += ["evaluation.episodes=2", "evaluation.steps=[1]", "evaluation.baselines=[]"]
+    small += ["training.curve_points=0", "runtime.jit=false", "runtime.isolate=true"]
     done = installed(*small, "hydra.run.dir=run", cwd=littered)
     assert done.returncode == 0, done.stderr
     left = json.loads((littered / "run" / "record.json").read_text())
