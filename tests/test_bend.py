@@ -57,6 +57,12 @@ def learnt(browser):
     return browser.value("({points: page.points, grid: GRID, said: learning.points})")
 
 
+def spread(browser):
+    """The points, far from each other and from the edges."""
+    browser.value("GRID.filter((_, i) => i % 10 === 5).forEach((x, i) => move(i, [x, 2]))")
+    return learnt(browser)["points"]
+
+
 def assert_as_the_inner_loop(found, directory):
     """Losses and curves from both starts are those of Python, step by step."""
     trained, step, network = in_python(directory)
@@ -97,8 +103,7 @@ def test_the_inner_loop_is_that_of_the_run(browser, sine, tmp_path):
 
 def test_dragging_by_mouse_and_by_touch(browser, sine):
     opened(browser, sine)
-    browser.value("GRID.filter((_, i) => i % 10 === 5).forEach((x, i) => move(i, [x, 2]))")
-    before = learnt(browser)["points"]
+    before = spread(browser)
     for i, kind in enumerate(("mouse", "touch")):
         start, end = browser.value(f"[page.points[{i}], [0, 1 - {i}]].map({PLACE})")
         between = [(start[0] + (end[0] - start[0]) * k / 9, end[1]) for k in range(1, 9)]
@@ -113,7 +118,7 @@ def test_dragging_by_mouse_and_by_touch(browser, sine):
 
 def test_dragging_by_keys(browser, sine):
     opened(browser, sine)
-    x, y = learnt(browser)["points"][3]
+    x, y = spread(browser)[3]
     width, height = browser.value("[domain, range].map(([low, high]) => high - low)")
     browser.value(f"{HANDLE}[3].focus()")
     browser.press("\ue012", "\ue015", "\ue015")  # left, down, down
