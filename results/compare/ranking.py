@@ -92,7 +92,8 @@ def columns_of(frame: pd.DataFrame) -> list[str]:
 
 def ranking_of(table: tables.Table, frame: pd.DataFrame) -> Ranking:
     """The ranking of a table's rows under each of its columns."""
-    groups, reader = standing.groups_of(frame, table.cells, [*table.rows, *table.columns]), Reader()
+    keys, reader = [*table.rows, *table.columns], Reader()
+    groups = standing.groups_of(standing.narrowed(frame, keys), table.cells, keys)
     kept, problems = [], []
     for name, cells in protocols(table):
         sides = standing.sides_of([groups[i] for i in cells.index], reader)

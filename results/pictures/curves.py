@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from results import drawn, schema
+from results import drawn, records, schema
 from results.grouping import row_keys, scale_of, score_name, summarise, telling
 from results.labels import (
     axis_name,
@@ -28,7 +28,7 @@ from results.labels import (
 from results.pictures import palette
 from results.pictures.marks import point_texts
 from results.pictures.palette import GREY, Look, line_style
-from results.pictures.panels import CannotShow, Line, draw
+from results.pictures.panels import CannotShow, Line, check_sizes, draw
 from results.pictures.plotting import Figure
 
 WITHIN_A_RUN = ("iteration", "seconds", "steps")
@@ -238,13 +238,14 @@ def line_keys(frame: pd.DataFrame, x: str) -> tuple[list[str], list[str]]:
 
 def with_shared_seeds(frame: pd.DataFrame, keys: Sequence[str], x: str) -> pd.DataFrame:
     """The rows of the seeds that all points of a line have; apart by seed where there is none."""
-    parts = []
-    for _, line in frame.groupby(list(keys), dropna=False, sort=False):
-        seeds = [set(point) for _, point in line.groupby(x, dropna=False)["seed"]]
-        shared = set.intersection(*seeds)
-        kept = line[line["seed"].isin(shared)] if shared else line
-        parts.append(kept.assign(**{ONLY_SEED: None if shared else line["seed"]}))
-    return pd.concat(parts)
+    line = records.cell_numbers(frame, keys)
+    rows = pd.DataFrame({"line": line, "seed": records.divided(line, frame["seed"])})
+    rows["point"] = records.divided(line, frame[x])
+    points = rows.groupby("line")["point"].transform("nunique")
+    is_shared = rows.groupby("seed")["point"].transform("nunique").eq(points)
+    alone = ~is_shared.groupby(rows["line"]).transform("any")
+    marked = frame.assign(**{ONLY_SEED: frame["seed"].where(alone.to_numpy())})
+    return marked[(is_shared | alone).to_numpy()]
 
 
 def rows_of(cells: pd.DataFrame, keys: Sequence[str]) -> list[Row]:
@@ -305,11 +306,16 @@ def published_rows(published: pd.DataFrame, frame: pd.DataFrame, x: str) -> list
 def lines_of(
     rows: Sequence[Row], panels: Sequence[dict[str, Any]], looks: Mapping[Any, Look], x_name: str
 ) -> list[Line]:
-    """The rows in their panels; one without the setting of a panel stands in each."""
+    """The rows in their panels; one without the setting of a panel stands in each.
+
+    Raises:
+        TooMuch: too many panels, or too many lines in one.
+    """
+    members = [[row for row in rows if row.agrees(panel)] for panel in panels]
+    check_sizes(members)  # before any work on what is not drawn
     lines = []
-    for panel in panels:
+    for panel, inside in zip(panels, members, strict=True):
         title = words_of({key: panel[key] for key in panel if not shared(key, panels)})
-        inside = [row for row in rows if row.agrees(panel)]
         lines += [
             row.line(title, name_of(row, list(panel)), look, x_name)
             for row, look in zip(inside, tinted(inside, looks), strict=True)

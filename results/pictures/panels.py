@@ -107,7 +107,8 @@ def draw(lines: Sequence[Line], x_name: str, y_name: str, percent: bool, note: s
     return figure
 
 
-def check_sizes(inside: Sequence[Sequence[Line]]) -> None:
+def check_sizes(inside: Sequence[Sequence[Any]]) -> None:
+    """Raise TooMuch where a figure cannot hold as many panels, or one of them its lines."""
     most = max(map(len, inside))
     if len(inside) > MOST_PANELS:
         raise TooMuch(f"{len(inside)} panels, where a figure holds {MOST_PANELS}")
