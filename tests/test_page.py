@@ -107,23 +107,29 @@ def deviation(found, directory, steps):
     return np.abs(found["points"]["learned"][str(steps)]["answers"] - wanted).max()
 
 
+def agrees(found, directory, steps):
+    """Whether the page says what `benchmark.adapt` says of images that differ by 1e-7 at most.
+
+    In one of 40 episodes some ReLU's input is so near to zero that float32's rounding decides on
+    which side; `adapt` then says something else, by up to 1e-2, for images that are hardly others.
+    """
+    random, ink = np.random.default_rng(0), found["images"] == 0
+    noises = (1e-7 * ink * random.random(ink.shape, np.float32) for _ in range(10))
+    moved = (found["images"] + noise for noise in (0, *noises))
+    return any(deviation(found | {"images": x}, directory, steps) < 1e-4 for x in moved)
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_the_browser_computes_what_adapt_computes(browser, made, name):
     directory = made(name)
     opened(browser, directory)
     browser.value("(addClass(), addClass())")  # five of them
-    after_50 = []
     for _ in range(EPISODES if browser.name == "chromium" else 1):
         browser.value("surprise()")
         found = learnt(browser)
         assert len(found["images"]) == len(found["queries"]) == 5
-        after_50.append(deviation(found, directory, 50))
-    assert max(deviation(found, directory, steps) for steps in (0, 1, 10)) < 1e-4
-    # The page's floats have 53 bits, those of `adapt` 24: in one of 40 episodes some ReLU's input
-    # falls on the other side of zero before step 50 (1e-3 then, else 1e-6). No episode of these
-    # does so here; on another processor one may.
-    *rest, worst = sorted(after_50)
-    assert all(each < 1e-4 for each in rest) and worst < 0.02
+        assert agrees(found, directory, 50)
+    assert all(agrees(found, directory, steps) for steps in (0, 1, 10))
     assert browser.problems == []
 
 
