@@ -119,8 +119,10 @@ def started(name: str) -> Iterator[Browser]:
                     socket.send(json.dumps(ask))
                     socket.recv(timeout=SECONDS)
                 browser = Browser(socket)
-                yield browser
-                browser.send("session.end" if name == "chromium" else "browser.close")
+                try:
+                    yield browser
+                finally:  # or the browser would outlive its driver
+                    browser.send("session.end" if name == "chromium" else "browser.close")
         finally:
             process.terminate()
             process.wait(timeout=SECONDS)
