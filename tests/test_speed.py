@@ -1,8 +1,10 @@
 """The speed program's parts: its arithmetic by hand, its loops for real."""
 
+import sys
+
 import pytest
 
-from benchmark.studies import kernels, speed
+from benchmark.studies import kernels, peers, speed
 from tests.command import python
 from tests.toy import settings
 
@@ -41,6 +43,22 @@ def test_each_loop_runs():
     assert speed.evaluation(scored, 2)() > 0
     for graph_a_step in (False, True):
         assert speed.tutorial_loop(chosen, graph_a_step, 1)() > 0
+
+
+def test_a_peer_is_held_to_the_engine_s_parameters_or_said_to_be_missing(monkeypatch):
+    work = peers.work_of(settings("algorithm.meta_batch=2", "algorithm.inner_steps=2"))
+    assert work.x.shape == (2, 2, 10, 28, 28, 1) and work.y.shape == (2, 2, 10)
+    assert (len(work.arrays), work.arrays[0].shape) == (14, (3, 3, 1, 64))
+    assert work.error(work.arrived) == 0 and work.error(work.initial) == pytest.approx(1)
+    ours, theirs = peers.SPAWN.Pipe()
+    monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
+    peers.serve("JAX, patches and products, one jit", work, theirs)
+    assert "jax" in ours.recv()
+
+
+@pytest.mark.parametrize(("side", "zeros"), [(28, (0, 1)), (14, (0, 1)), (7, (1, 1)), (4, (0, 1))])
+def test_a_peer_s_convolutions_are_padded_as_ours(side, zeros):
+    assert peers.same_padding(side) == zeros
 
 
 def test_a_profiled_operation_is_named_without_the_loops_around_it():
