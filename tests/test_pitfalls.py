@@ -1,5 +1,6 @@
 """The classic mistakes: each is exactly what its name says, and nothing else."""
 
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -53,12 +54,15 @@ def test_every_mistake_is_looked_at_and_swept():
     assert set(composed("none").hydra.sweeper.params["pitfall"].split(",")) == set(CHANGES)
 
 
+@cache
+def settings_with(pitfall):
+    """All settings of the study with this mistake, flat."""
+    return flat(config.as_dict(compose("+experiment=pitfalls", f"pitfall={pitfall}")))
+
+
 @pytest.mark.parametrize("pitfall", CHANGES)
 def test_a_mistake_changes_one_thing(pitfall):
-    right, wrong = (
-        flat(config.as_dict(compose("+experiment=pitfalls", f"pitfall={name}")))
-        for name in ("none", pitfall)
-    )
+    right, wrong = settings_with("none"), settings_with(pitfall)
     changed = {key: wrong[key] for key in wrong if wrong[key] != right[key]}
     named = changed.pop("algorithm.name", None)
     assert bool(named) == (pitfall != "none")

@@ -45,36 +45,38 @@ def make(directory, path=None):
     return path, Page(path.read_text(encoding="utf-8"))
 
 
-def test_page_holds_tables_paper_failures_configuration_and_commands(tmp_path):
-    fake.sweep(tmp_path)
-    fake.write(
-        tmp_path / "bad",
-        fake.record(
-            {"seed": 9}, status="failed", reason="loss is NaN", evaluations=[], baselines=[]
-        ),
-    )
-    _, page = make(tmp_path)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The page of a sweep in which one run failed, as a file and read."""
+    directory = tmp_path_factory.mktemp("swept")
+    fake.sweep(directory)
+    failed = {"status": "failed", "reason": "loss is NaN", "evaluations": [], "baselines": []}
+    fake.write(directory / "bad", fake.record({"seed": 9}, **failed))
+    return make(directory)
+
+
+def test_page_holds_tables_paper_failures_configuration_and_commands(swept):
+    file, page = swept
     for text in [
         "71.00 ± 2.48",
         "95.39 ± 0.09",
         "below, partial budget",
         "partial: 1 % of 100000 meta-iterations",
         "Nichol et al. 2018",
-        f"{tmp_path / 'bad' / 'record.json'}: failed (loss is NaN)",
+        f"{file.parent / 'bad' / 'record.json'}: failed (loss is NaN)",
         "algorithm.inner_learning_rate",
         "2.21.0",
         "abc123",
         "a CPU",
         "52.0 ms",
         "python -m benchmark algorithm.meta_iterations=1000 seed=0",
-        f"python -m results {tmp_path} --report {tmp_path / 'report.html'}",
+        f"python -m results {file.parent} --report {file}",
     ]:
         assert text in page.text, text
 
 
-def test_page_needs_nothing_but_itself(tmp_path):
-    fake.sweep(tmp_path)
-    path, page = make(tmp_path)
+def test_page_needs_nothing_but_itself(swept):
+    path, page = swept
     tags = [tag for tag, _ in page.tags]
     figures = [attributes for tag, attributes in page.tags if attributes.get("role") == "img"]
     assert len(figures) == tags.count("figure") == 3
