@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -212,14 +213,20 @@ def target(group: str, node: DictConfig, kind: type) -> type:
     return cls
 
 
+@cache
+def schema_of(cls: type) -> DictConfig:
+    """What the fields of a dataclass may hold, for `OmegaConf.merge`, which copies it."""
+    schema = OmegaConf.structured(cls)
+    OmegaConf.set_readonly(schema, False)
+    return schema
+
+
 def strict(group: str, cls: type, node: DictConfig) -> Any:
     """An instance of dataclass `cls` from yaml: no unknown key, no wrong type, nothing missing."""
     values = {key: value for key, value in as_dict(node).items() if key != "_target_"}
     prefix = f"{group}." if group else ""
     try:
-        schema = OmegaConf.structured(cls)
-        OmegaConf.set_readonly(schema, False)
-        return OmegaConf.to_object(OmegaConf.merge(schema, values))
+        return OmegaConf.to_object(OmegaConf.merge(schema_of(cls), values))
     except ConfigKeyError as error:
         names = ", ".join(field.name for field in dataclasses.fields(cls))
         key = error.full_key
