@@ -488,7 +488,7 @@ class Forked:
         self.pid, log = server.start(Path(stdout.name).with_suffix(".fork"), command[3:])
         self.code = None
         ended = lambda: setattr(self, "code", server.wait((self.pid, log)).code)  # noqa: E731
-        threading.Thread(target=ended).start()
+        threading.Thread(target=ended, daemon=True).start()
 
     def poll(self):
         return self.code
