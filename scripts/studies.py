@@ -73,13 +73,16 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
 def seconds_a_run(config: DictConfig, swept: bool, runs: pd.DataFrame, study: str) -> float | None:
     """Seconds of a run at the paper's budget, the mean over the study's longest committed runs.
 
+    Of runs that differ in their seed alone, the quickest counts: the others shared their machine.
     swept: whether the study sweeps the meta-iterations, so that each record is its own budget.
     """
     own = runs[runs["experiment"].eq(study).fillna(False)]
     own = own[own["model.name"] == OmegaConf.select(config, "model.name")]  # since replaced
     if not swept:  # a short run says little of a long one
         own = own[own[ITERATIONS] == own[ITERATIONS].max()]
-    costs = list(scaled(own, config, swept))
+    settings = [c for c in own if str(c).startswith(("algorithm.", "task.", "model."))]
+    repeated = own.sort_values("timing.train_seconds")[settings].astype(str).duplicated()
+    costs = list(scaled(own.loc[repeated.index[~repeated]], config, swept))
     return sum(costs) / len(costs) if costs else None
 
 

@@ -28,6 +28,7 @@ STARTUP_SECONDS = 10.0
 UNKNOWN_SECONDS_AN_IMAGE = 1e-4  # where there is no record at all
 
 MOST = 5  # records that are asked about a run
+SECONDS = "seconds_per_meta_iteration"
 
 SHORT = (
     "task=glyphs",  # nothing to download; the same images as far as time is concerned
@@ -64,16 +65,20 @@ def known_costs(directories: Iterable[Path]) -> list[Known]:
     """What the completed records at or below these directories tell.
 
     Of runs with an inner loop, and whose seconds are those of what their configuration asks for:
-    an evaluation that was asked for later adds its own.
+    an evaluation that was asked for later adds its own. Of runs that differ in their seed alone,
+    the quickest: the others shared their machine.
     """
-    found = [document for directory in directories for document in completed(directory)]
-    return [
-        Known(document["config"], document["timing"])
-        for document in found
-        if document["timing"].get("seconds_per_meta_iteration")
-        and document["config"]["algorithm"].keys() >= {"meta_batch", "inner_steps", "inner_batch"}
-        and not document.get("evaluated_again")
-    ]
+    found: dict[str, Known] = {}
+    for document in (document for directory in directories for document in completed(directory)):
+        config, timing = document["config"], document["timing"]
+        if not timing.get(SECONDS) or document.get("evaluated_again"):
+            continue
+        if not config["algorithm"].keys() >= {"meta_batch", "inner_steps", "inner_batch"}:
+            continue
+        settings = json.dumps(config | {"seed": None}, sort_keys=True)
+        if settings not in found or timing[SECONDS] < found[settings].timing[SECONDS]:
+            found[settings] = Known(config, timing)
+    return list(found.values())
 
 
 def completed(directory: Path) -> list[dict[str, Any]]:
@@ -169,10 +174,7 @@ def work(plain: dict[str, Any], like: Known) -> float:
 
 def iteration_seconds(plain: dict[str, Any], known: Sequence[Known]) -> float:
     """Seconds of a meta-iteration on the machine of the records."""
-    return median(
-        one.timing["seconds_per_meta_iteration"] * work(plain, one)
-        for one in most_alike(plain, known)
-    )
+    return median(one.timing[SECONDS] * work(plain, one) for one in most_alike(plain, known))
 
 
 def seconds(plain: dict[str, Any], known: Sequence[Known]) -> float:
@@ -247,7 +249,7 @@ def slowness(known: Sequence[Known], measure: Callable[[bool], Known]) -> dict[b
 
 def factor(here: Known, known: Sequence[Known]) -> float:
     """Seconds of a meta-iteration here, in those that the records make one expect."""
-    measured = here.timing["seconds_per_meta_iteration"]
+    measured = here.timing[SECONDS]
     return float(measured / iteration_seconds(here.plain, known))
 
 
