@@ -36,8 +36,8 @@ FITS = {  # what a choice needs beside it
     "runtime/compiled": ["model=mlp"],
 }
 SMALLER = {  # what an experiment can do without
-    "omniglot_5way_maml": ["algorithm.meta_batch=1"],
-    "omniglot_20way_maml": ["algorithm.meta_batch=1"],
+    "omniglot_5way_maml": ["algorithm.meta_batch=1", "model.filters=8"],
+    "omniglot_20way_maml": ["algorithm.meta_batch=1", "model.filters=8"],
     "sine": ["runtime.jit=false"],
 }
 DEFAULTS = [

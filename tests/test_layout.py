@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import benchmark
+import results
 from tests.command import PROJECT, python
 
 PACKAGES = ("tasks", "benchmark", "results")
@@ -46,6 +48,12 @@ IMPORTS = {module: set(imported(path)) for module, path in FILES.items()}
 
 def test_every_package_is_looked_at():
     assert {"tasks.omniglot.cache", "benchmark.running.job", "results.schema"} <= set(FILES)
+
+
+@pytest.mark.parametrize("package", [benchmark, results], ids=lambda package: package.__name__)
+def test_no_module_bears_the_name_of_what_its_package_offers(package):
+    """Importing it would put the module in the function's place."""
+    assert [n for n in package.__all__ if f"{package.__name__}.{n}" in FILES] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -83,7 +83,7 @@ def work_of(chosen: Settings) -> Work:
     """The first training episodes of the settings, and what the engine makes of them."""
     import tensorflow as tf
 
-    from benchmark.episodes import episodes
+    from benchmark.episode_arrays import episodes
     from benchmark.inner_loop import Learner
     from benchmark.network import build_network
 
