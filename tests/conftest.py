@@ -8,19 +8,13 @@ import pytest
 from filelock import FileLock
 
 from benchmark.command.compose import compose
-from benchmark.running.startup import start_tensorflow, usable_cores
+from benchmark.running.startup import start_tensorflow
 from benchmark.tracking.base import is_installed
 from tests.browser import MISSING, started
 from tests.forks import Forks
 from tests.toy import TRAINED, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-
-
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: a sixth of the time tests wait for other processes."""
-    return usable_cores() + 1
 
 
 def pytest_collection_finish():
