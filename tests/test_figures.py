@@ -605,7 +605,7 @@ def test_the_papers_curves_are_grey_under_ours_and_the_deviation_is_a_number():
     of_g1 = csv[csv["curve"] == "g1"]
     assert lines["g1, paper"][3] == list(100 * of_g1["accuracy"])
     g1 = line(figure.axes[0], "g1")
-    own = found.completed[found.completed["method"] == "g1"]["value"].iloc[0]
+    own = found.completed[found.completed["method"] == "g1"]["value"].mean()  # over the seeds
     assert g1.get_ydata()[-1] == pytest.approx(100 * own)
     worst = max(
         abs(y - float(of_g1.set_index("meta_iteration")["accuracy"][x]) * 100)
