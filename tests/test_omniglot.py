@@ -323,10 +323,20 @@ def test_an_incomplete_data_dir_is_one_clear_line(prepared, tmp_path, damage):
     assert not cache.cache_path(str(tmp_path / "cache")).exists()
 
 
-def test_without_data_or_network_the_ways_out_come_within_seconds(tmp_path, monkeypatch):
+@pytest.fixture
+def closed_port():
+    """A port that nobody listens on, nor can begin to: it is bound."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_without_data_or_network_the_ways_out_come_within_seconds(
+    tmp_path, monkeypatch, closed_port
+):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port}")
     monkeypatch.setenv("no_proxy", "")
     began = time.perf_counter()
     with pytest.raises(ConfigError) as caught:
@@ -338,11 +348,6 @@ def test_without_data_or_network_the_ways_out_come_within_seconds(tmp_path, monk
     assert "set task.data_dir or TFDS_DATA_DIR to a directory in which" in message
     assert "connect this machine to the network, or use task=glyphs" in message
     assert "\n" not in message
-
-
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
