@@ -24,10 +24,9 @@ def unreachable(url: str) -> str | None:
 def connection_error(url: str) -> str | None:
     """Ask for the head of `url`; any answer of the server counts, even an error or a certificate
     Python does not trust, since TFDS may know better ones."""
+    opener = urllib.request.build_opener()  # urlopen keeps the proxies of its first call
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS / 2
-        ):
+        with opener.open(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS / 2):
             return None
     except urllib.error.HTTPError:
         return None

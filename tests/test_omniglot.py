@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -335,6 +336,8 @@ def test_without_data_or_network_the_ways_out_come_within_seconds(
     tmp_path, monkeypatch, closed_port
 ):
     pytest.importorskip("tensorflow_datasets")
+    with urllib.request.urlopen("data:,"):  # with no proxy yet
+        pass
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port}")
     monkeypatch.setenv("no_proxy", "")
