@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Settings
+from tasks.base import Task
 from tasks.checks import require
 from tasks.episode import Episode
 from tasks.sampling import fold_in, split_seed
@@ -41,12 +42,17 @@ def episodes(
         require(split in sizes, "split", split, f"one of {', '.join(sizes)}")
         room = sizes[split].examples_of(task.ways) - evaluation.queries
         require(shots <= room, "shots", shots, f"at most {room}, what the queries leave of a class")
-    distribution, key = task.load(), stateless_key(settings.seed, f"evaluation {split}")
+    return stream(task, split, shots, evaluation.queries, settings.seed)
+
+
+def stream(task: Task, split: str, shots: int, queries: int, seed: int) -> Iterator[Episode]:
+    """`episodes` of a task whose splits have so many shots and queries, unchecked."""
+    distribution, key = task.load(), stateless_key(seed, f"evaluation {split}")
 
     @tf.function(autograph=False)
     def draw(index: tf.Tensor) -> Episode:
         seed = split_seed(fold_in(key, index), 2)[0]
-        return distribution.sample(split, seed, task.ways, shots, evaluation.queries)
+        return distribution.sample(split, seed, task.ways, shots, queries)
 
     return (as_arrays(draw(tf.constant(index, tf.int64))) for index in itertools.count())
 

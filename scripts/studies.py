@@ -80,9 +80,10 @@ def seconds_a_run(config: DictConfig, swept: bool, runs: pd.DataFrame, study: st
     own = own[own["model.name"] == OmegaConf.select(config, "model.name")]  # since replaced
     if not swept:  # a short run says little of a long one
         own = own[own[ITERATIONS] == own[ITERATIONS].max()]
-    settings = [c for c in own if str(c).startswith(("algorithm.", "task.", "model."))]
-    repeated = own.sort_values("timing.train_seconds")[settings].astype(str).duplicated()
-    costs = list(scaled(own.loc[repeated.index[~repeated]], config, swept))
+    own = own.sort_values("timing.train_seconds")
+    settings = [key for key in own if key.startswith(("algorithm.", "task.", "model."))]
+    quickest = own.groupby(records.cell_numbers(own, settings)).head(1)
+    costs = list(scaled(quickest, config, swept))
     return sum(costs) / len(costs) if costs else None
 
 

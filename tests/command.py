@@ -18,6 +18,8 @@ TINY = (
     "training.curve_episodes=2",
 )
 
+FEW_GLYPHS = ("task.classes=12", "task.test_classes=6", "task.alphabets=2")  # with task=glyphs
+
 
 def benchmark(
     *arguments: str, cwd: Path = PROJECT, **environment: str

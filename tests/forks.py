@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.command import FEW_GLYPHS
+
 ROOT = Path(__file__).parent.parent
 SINE = [  # a run of two seconds through every part; two graphs, an Adam state on both levels
     "task=sinusoid",
@@ -41,9 +43,7 @@ SINE = [  # a run of two seconds through every part; two graphs, an Adam state o
 ]
 GLYPHS = [  # the same with images, classes and a second reference line
     "task=glyphs",
-    "task.classes=12",
-    "task.test_classes=6",
-    "task.alphabets=2",
+    *FEW_GLYPHS,
     "task.drawers=8",
     "task.ways=2",
     "task.train_shots=3",

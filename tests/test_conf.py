@@ -10,7 +10,7 @@ from benchmark import config
 from benchmark.command.arguments import split_sweep
 from benchmark.command.compose import compose
 from benchmark.command.resolvers import BUDGETS
-from tests.command import PROJECT, TINY, record
+from tests.command import FEW_GLYPHS, PROJECT, TINY, record
 from tests.photographs import write_folder
 
 CONF = PROJECT / "conf"
@@ -20,7 +20,6 @@ NOT_A_CHOICE = {
     "tutorial",  # with experiment=tutorial alone
 }
 BARE = ["training.curve_points=0", "evaluation.baselines=[]"]  # the experiments have both
-FEW_GLYPHS = ["task.classes=12", "task.test_classes=6", "task.alphabets=2"]
 SINE = ["task=sinusoid", "runtime.jit=false"]  # runtime/compiled compiles
 FITS = {  # what a choice needs beside it
     "algorithm/fomaml_sine": SINE,
@@ -83,7 +82,7 @@ def test_every_choice_runs(choice, forks, tmp_path):
         extra = [f"task.directory={images}", f"task.cache_dir={tmp_path}", "task.size=16"]
     group, name = choice.split("/")
     beside = FITS.get(choice, [])
-    few = FEW_GLYPHS if group != "task" and beside is not SINE else []
+    few = FEW_GLYPHS if group != "task" and beside is not SINE else ()
     run = f"hydra.run.dir={tmp_path / 'run'}"
     argv = [f"{group}={name}", *beside, *TINY, *BARE, *few, *extra, run]
     done = forks.run(tmp_path / "log", argv)

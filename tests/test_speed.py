@@ -2,14 +2,14 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from benchmark.studies import kernels, peers, speed
-from tests.command import python
+from tests.command import FEW_GLYPHS, python
 from tests.toy import settings
 
-FEW = ("task.classes=12", "task.test_classes=6", "task.alphabets=2")
-SMALL = (*FEW, "model.filters=4", "algorithm.inner_steps=2", "algorithm.meta_batch=1")
+SMALL = (*FEW_GLYPHS, "model.filters=4", "algorithm.inner_steps=2", "algorithm.meta_batch=1")
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,14 @@ def test_a_peer_is_held_to_the_engine_s_parameters_or_said_to_be_missing(monkeyp
     work = peers.work_of(settings("algorithm.meta_batch=2", "algorithm.inner_steps=2"))
     assert work.x.shape == (2, 2, 10, 28, 28, 1) and work.y.shape == (2, 2, 10)
     assert (len(work.arrays), work.arrays[0].shape) == (14, (3, 3, 1, 64))
-    assert work.error(work.arrived) == 0 and work.error(work.initial) == pytest.approx(1)
+    initial = np.concatenate([array.ravel() for array in work.arrays])
+    assert work.error(work.arrived) == 0 and work.error(initial) == pytest.approx(1)
     ours, theirs = peers.SPAWN.Pipe()
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     peers.serve("JAX, patches and products, one jit", work, theirs)
-    assert "jax" in ours.recv()
+    assert "jax" in peers.answer_of(ours)
+    theirs.close()
+    assert "ended" in peers.answer_of(ours)
 
 
 @pytest.mark.parametrize(("side", "zeros"), [(28, (0, 1)), (14, (0, 1)), (7, (1, 1)), (4, (0, 1))])
@@ -70,7 +73,9 @@ def test_a_profiled_operation_is_named_without_the_loops_around_it():
 
 
 def test_the_profile_accounts_for_the_time_of_a_step():
-    done = python("-m", "benchmark.studies.kernels", *FEW, "model=mlp", "algorithm.meta_batch=1")
+    done = python(
+        "-m", "benchmark.studies.kernels", *FEW_GLYPHS, "model=mlp", "algorithm.meta_batch=1"
+    )
     assert done.returncode == 0, done.stderr
     _, _, everything, *rest = done.stdout.splitlines()
     assert everything.split()[0] == "everything"

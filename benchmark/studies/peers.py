@@ -7,71 +7,63 @@ mini-batches ready-made; the engine draws its own. PyTorch and JAX are no depend
 project: `pip install -e .[peers]`; one that is not installed is left out.
 """
 
-import argparse
 import contextlib
 import math
 import multiprocessing
-import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmark.command.compose import settings
 from benchmark.config import Settings
 from benchmark.optimizers import BETA_2
 from benchmark.optimizers import EPSILON as EPSILON_HAT
-from benchmark.running.environment import environment
 from benchmark.running.startup import start_tensorflow, usable_cores
-from benchmark.studies.speed import NETWORK, engine, sgemm_rate
+from benchmark.studies.speed import (
+    NETWORK,
+    REPEATS,
+    Measurement,
+    engine,
+    of_values,
+    run_program,
+    sgemm_rate,
+)
 from tasks.checks import require
 
 SPAWN = multiprocessing.get_context("spawn")
-ROUNDS = 5
 SECONDS = 2.0  # of one contender in one round
-STRIDE, EPSILON = 2, 1e-3  # of the network's convolutions and normalisations
-APART = (
-    0.2  # of the way that the engine's parameters went: one ReLU's kink, met by rounding, is 0.1
-)
+STRIDE, EPSILON = 2, 1e-3  # benchmark.layers' own, which needs TensorFlow
+APART = 0.2  # of the way that the engine's parameters went; a ReLU's kink alone makes it 0.1
 
 
 @dataclass(frozen=True)
 class Work:
     """One meta-iteration: where it starts, its mini-batches, and where the engine arrives.
 
-    initial: [P] float32, of the network's variables, whose shapes are `shapes`
+    arrays:  the network's initial variables, float32
     x, y:    [task, step, batch, 28, 28, 1] float32 and [task, step, batch] int32
     rate:    the inner learning rate; the loss is summed or averaged over a batch by `reduction`
     arrived: [P] float32, the mean of the tasks' adapted parameters
     """
 
-    initial: np.ndarray
-    shapes: list[tuple[int, ...]]
+    arrays: list[np.ndarray]
     x: np.ndarray
     y: np.ndarray
     rate: float
     reduction: str
     arrived: np.ndarray
 
-    @property
-    def arrays(self) -> list[np.ndarray]:
-        """The initial variables, one by one."""
-        cuts = np.cumsum([np.prod(shape, dtype=int) for shape in self.shapes])[:-1]
-        parts = zip(np.split(self.initial, cuts), self.shapes, strict=True)
-        return [part.reshape(shape) for part, shape in parts]
-
     def error(self, found: np.ndarray) -> float:
         """How far parameters are from the engine's, as a share of the way that those went."""
-        way = np.linalg.norm(self.arrived - self.initial)
+        initial = np.concatenate([array.ravel() for array in self.arrays])
+        way = np.linalg.norm(self.arrived - initial)
         return float(np.linalg.norm(found - self.arrived) / way)
 
 
@@ -104,8 +96,7 @@ def work_of(chosen: Settings) -> Work:
         arrived.append(after.params.numpy())
     x, y = (np.stack(part) for part in zip(*drawn, strict=True))
     return Work(
-        network.initial,
-        network.shapes,
+        [variable.numpy() for variable in network.model.trainable_variables],
         x,
         y,
         algorithm.inner_learning_rate,
@@ -264,8 +255,9 @@ def contenders(work: Work) -> dict[str, Callable[[], float]]:
     found: dict[str, Callable[[], float]] = {}
     for name in PEERS:
         ours, theirs = SPAWN.Pipe()
-        SPAWN.Process(target=serve, args=(name, work, theirs), daemon=True).start()
-        apart = ours.recv()
+        with theirs:  # closed here, so that its process alone can keep us waiting
+            SPAWN.Process(target=serve, args=(name, work, theirs), daemon=True).start()
+        apart = answer_of(ours)
         if isinstance(apart, str):
             print(f"left out: {name}: {apart}", file=sys.stderr)
             continue
@@ -275,46 +267,38 @@ def contenders(work: Work) -> dict[str, Callable[[], float]]:
     return found
 
 
+def answer_of(peer: Connection) -> Any:
+    """What a peer's process says of itself; a text where it cannot take part."""
+    try:
+        return peer.recv()
+    except EOFError:
+        return "its process ended"
+
+
 def asked(peer: Connection) -> float:
     """What a peer's process measures now."""
     peer.send(True)
     return peer.recv()
 
 
-def measure(chosen: Settings) -> pd.DataFrame:
-    """A line for each contender: median and spread of the rounds, and how many times the engine."""
+def measure() -> list[Measurement]:
+    """The engine, the peers and the machine's limit, over rounds that take turns."""
+    chosen = settings()
     start_tensorflow(chosen.runtime)
     timings = {
         f"engine: {NETWORK}": engine(chosen, 50),
         **contenders(work_of(chosen)),
         "matrix product, all cores": sgemm_rate(),
     }
-    rounds = [{name: once() for name, once in timings.items()} for _ in range(ROUNDS + 1)][1:]
-    rows = []
-    for name in timings:
-        values = [one[name] for one in rounds]
-        median = statistics.median(values)
-        unit = "GFLOP/s" if name.startswith("matrix") else "ms/meta-iteration"
-        rows.append((name, median, unit, (max(values) - min(values)) / median))
-    table = pd.DataFrame(rows, columns=["what", "value", "unit", "spread"])
-    ratio = table["value"] / table["value"].iloc[0]
-    peers = table["what"].isin(PEERS)
-    return table.assign(note=ratio.map("{:.2f} x the engine".format).where(peers, ""))
-
-
-def main() -> None:
-    """Measure, print the table, save it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.studies.peers", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("outputs/peers.csv"), help="the CSV")
-    options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    table = measure(settings())
-    print(table.round(3).to_string(index=False))
-    about = environment()
-    machine = f"{about['device']}, {about['cores']} cores"
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    table.assign(machine=machine, commit=about["commit"]).to_csv(options.output, index=False)
+    rounds = [{name: once() for name, once in timings.items()} for _ in range(REPEATS + 1)][1:]
+    units = dict.fromkeys(timings, "ms/meta-iteration") | {"matrix product, all cores": "GFLOP/s"}
+    rows = [of_values(name, units[name], [one[name] for one in rounds]) for name in timings]
+    ratios = [f"{row.value / rows[0].value:.2f} x the engine" for row in rows]
+    return [
+        replace(row, note=ratio) if row.what in PEERS else row
+        for row, ratio in zip(rows, ratios, strict=True)
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run_program("peers", __doc__, measure)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,13 @@ class Measurement:
 def timed(what: str, unit: str, once: Callable[[], float], note: str = "") -> Measurement:
     """Median and spread of `once()` over REPEATS calls, after one call to warm up."""
     once()
-    values = sorted(once() for _ in range(REPEATS))
+    return of_values(what, unit, [once() for _ in range(REPEATS)], note)
+
+
+def of_values(what: str, unit: str, values: Sequence[float], note: str = "") -> Measurement:
+    """Median and spread of repeated timings."""
     median = statistics.median(values)
-    return Measurement(what, median, unit, (values[-1] - values[0]) / median, note)
+    return Measurement(what, median, unit, (max(values) - min(values)) / median, note)
 
 
 def sgemm_rate(size: int = 1024, repeats: int = 8) -> Callable[[], float]:
@@ -411,10 +415,12 @@ def others(gigaflops_a_second: float) -> list[Measurement]:
     ]
 
 
-def main() -> None:
-    """Measure, print the table, save it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.studies.speed", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("outputs/speed.csv"), help="the CSV")
+def run_program(name: str, description: str | None, measure: Callable[[], Any]) -> None:
+    """Measure, print the table, save it: `python -m benchmark.studies.NAME`."""
+    program = f"python -m benchmark.studies.{name}"
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    default = Path(f"outputs/{name}.csv")
+    parser.add_argument("--output", type=Path, default=default, help="the CSV")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     table = pd.DataFrame(measure())
@@ -430,4 +436,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program("speed", __doc__, measure)
