@@ -122,7 +122,7 @@ def add_other_tables(parser: Parser) -> None:
         metavar=("A", "B"),
         nargs=2,
         help="print A minus B on the same episodes instead; A and B are methods, or conditions "
-        "such as meta_iterations=1000 (several joined by ';')",
+        "such as meta_iterations=1000 (several joined by ';'); A may be 'others': all but B",
     )
     instead.add_argument(
         "--rank",

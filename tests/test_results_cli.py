@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -134,6 +135,26 @@ def test_paired_comparison(tmp_path, capsys):
         "400",
         "episodes",
     ]
+
+
+def test_others_are_compared_each_with_the_reference(tmp_path, capsys):
+    """What differs from `none` in settings beside its name gets one line, as does a baseline."""
+    scores = np.linspace(0, 0.8, 400)
+    for method, better, overrides in [
+        ("none", 0.0, {}),
+        ("momentum on", 0.1, {"runtime.engine": "tensorflow"}),
+        ("step kept", -0.05, {"algorithm.outer_step_final": 1.0}),
+    ]:
+        row = fake.evaluation(1, False, float(scores.mean() + better))
+        fake.write(
+            tmp_path / method,
+            fake.record({"algorithm.name": method, **overrides}, evaluations=[row], baselines=[]),
+            {row["scores"]: scores + better},
+        )
+    assert main([str(tmp_path), "--compare", "others", "none", "--format", "csv"]) == 0
+    table = pd.read_csv(StringIO(capsys.readouterr().out))
+    found = dict(zip(table["method"], table["difference"].round(6), strict=True))
+    assert found == {"momentum on": 0.1, "step kept": -0.05}
 
 
 def test_a_comparison_without_scores_is_refused(tmp_path, capsys):

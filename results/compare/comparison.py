@@ -222,7 +222,8 @@ def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.Da
     """Difference of two methods on the same episodes.
 
     Args:
-        first, second: a method's name, or conditions `key=value` joined by `;`.
+        first, second: a method's name, or conditions `key=value` joined by `;`; first may be
+            'others': whatever is not second.
 
     Returns:
         (table, problems). The table has one line a protocol (and whatever else varies): the keys,
@@ -244,10 +245,9 @@ def pairs_of(found: records.Records, first: str, second: str) -> tuple[pd.DataFr
     test_classes_first. Arguments and errors are those of `paired_table`.
     """
     frame = found.completed
-    sides = [
-        select(frame, side.split(";") if "=" in side else [f"method={side}"])
-        for side in (first, second)
-    ]
+    reference = side_of(frame, second)
+    rest = frame.drop(reference.index)
+    sides = [rest if first == "others" else side_of(frame, first), reference]
     protocol = [key for key in schema.PROTOCOL if key != "episodes"]
     shared = [
         "seed",
@@ -268,6 +268,11 @@ def pairs_of(found: records.Records, first: str, second: str) -> tuple[pd.DataFr
             f"no evaluation of {first!r} shares seed, data and protocol with one of {second!r}"
         )
     return pairs, [key for key in context if key in pairs]
+
+
+def side_of(frame: pd.DataFrame, side: str) -> pd.DataFrame:
+    """The evaluations of a method, or of conditions joined by `;`."""
+    return select(frame, side.split(";") if "=" in side else [f"method={side}"])
 
 
 def pair_up(
