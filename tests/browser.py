@@ -19,29 +19,42 @@ MISSING = {
     "chromium": None if CHROMIUM and CHROMEDRIVER else "no chromium with its chromedriver here",
     "firefox": None if FIREFOX else "no firefox here",
 }
-SECONDS = 120  # an answer may take that long on a busy machine
+SECONDS = 60  # an answer may take that long on a busy machine
 
 
 class Browser:
     """One tab. `problems` are the errors that pages logged, refusals of their policy included."""
 
     def __init__(self, socket: ClientConnection) -> None:
-        self.socket, self.number, self.problems = socket, 0, list[str]()
+        self.socket, self.number, self.problems, self.silent = socket, 0, list[str](), False
         self.send("session.subscribe", events=["log.entryAdded"])
-        self.tab = self.send("browsingContext.getTree")["contexts"][0]["context"]
+        # The first tab may still be loading what browsers begin with, and lose where it is sent to.
+        self.tab = self.send("browsingContext.create", type="tab")["context"]
 
     def send(self, method: str, /, **params: Any) -> Any:
-        """The result of a command; RuntimeError with what the browser says is wrong."""
+        """The result of a command; RuntimeError with what the browser says is wrong, TimeoutError
+        where it says nothing: then no other command waits for it again."""
+        if self.silent:
+            raise TimeoutError(f"{method}: the browser has left a command unanswered")
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": params}))
+        try:
+            answer = self.answer()
+        except TimeoutError:
+            self.silent = True
+            raise
+        if answer["type"] == "error":
+            raise RuntimeError(f"{method}: {answer['error']}: {answer['message']}")
+        return answer["result"]
+
+    def answer(self) -> dict[str, Any]:
+        """The answer to the command just sent; events before it are noted."""
         while True:
-            answer = json.loads(self.socket.recv(timeout=SECONDS))
-            if answer["type"] == "event":
-                self.note(answer["params"])
-            elif answer["id"] == self.number:
-                if answer["type"] == "error":
-                    raise RuntimeError(f"{method}: {answer['error']}: {answer['message']}")
-                return answer["result"]
+            message = json.loads(self.socket.recv(timeout=SECONDS))
+            if message["type"] == "event":
+                self.note(message["params"])
+            elif message["id"] == self.number:
+                return message
 
     def note(self, entry: dict[str, Any]) -> None:
         if entry.get("level") == "error":
