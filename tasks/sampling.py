@@ -15,23 +15,51 @@ from tasks.episode import Episode
 from tasks.image_set import ALIGNED, ImageSet
 
 log = logging.getLogger(__name__)
-RNG = "philox"  # named, so that every device draws the same numbers
+PHILOX = tf.random.Algorithm.PHILOX.value  # named, so that every device draws the same numbers
 INT32 = tf.int32
 
 
+def key_and_counter(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `tf.random` makes of a [2] seed for Philox: a key [1] and a counter [2], uint64.
+
+    There it takes some forty operations a draw, and tracing them a fifth of a short run. The one
+    operation that TensorFlow has for it forgets the sign of a seed in XLA.
+    """
+    mixed = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[2],
+        key=tf.constant([0x02461E293EC8F720], tf.uint64),
+        counter=tf.cast(seed, tf.uint64),
+        alg=PHILOX,
+        dtype=tf.uint64,
+    )
+    return tf.slice(mixed, [0], [1]), mixed * tf.constant([0, 1], tf.uint64)
+
+
+def integers(seed: tf.Tensor, shape: list[int], dtype: tf.DType = INT32) -> tf.Tensor:
+    """Uniform over all integers (the largest k are a random k-subset), as `tf.random` draws."""
+    key, counter = key_and_counter(seed)
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=shape, key=key, counter=counter, alg=PHILOX, dtype=dtype
+    )
+
+
+def uniform(seed: tf.Tensor, shape: list[int], low: float, high: float) -> tf.Tensor:
+    """float32, uniform from low to high, as `tf.random` draws; with XLA it draws other numbers."""
+    key, counter = key_and_counter(seed)
+    unit = tf.raw_ops.StatelessRandomUniformV2(
+        shape=shape, key=key, counter=counter, alg=PHILOX, dtype=tf.float32
+    )
+    return unit * (tf.constant(high) - low) + low
+
+
 def split_seed(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:
-    """`parts` independent [2] seeds from one."""
-    return tf.unstack(tf.random.split(seed, parts, alg=RNG))
+    """`parts` independent [2] seeds from one, as `tf.random.split`."""
+    return tf.unstack(integers(seed, [parts, 2], seed.dtype))
 
 
 def fold_in(seed: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """The [2] seed of item `index` of the stream `seed`."""
-    return tf.random.fold_in(seed, index, alg=RNG)
-
-
-def random_ranks(seed: tf.Tensor, shape: list[int]) -> tf.Tensor:
-    """int32 tensor of `shape`, uniform over all integers: the largest k are a random k-subset."""
-    return tf.random.stateless_uniform(shape, seed, None, None, INT32, alg=RNG)
+    """The [2] seed of item `index` of the stream `seed`, as `tf.random.fold_in`."""
+    return tf.stack([integers(seed, [], index.dtype), index])
 
 
 def choose(seed: tf.Tensor, size: int, count: int, rows: int = 1) -> tf.Tensor:
@@ -39,7 +67,7 @@ def choose(seed: tf.Tensor, size: int, count: int, rows: int = 1) -> tf.Tensor:
 
     The first `count` of a longer draw with the same seed are this draw.
     """
-    return tf.math.top_k(random_ranks(seed, [rows, size]), count).indices
+    return tf.math.top_k(integers(seed, [rows, size]), count).indices
 
 
 def batch_order(seed: tf.Tensor, size: int, steps: int, batch: int, replacement: bool) -> tf.Tensor:
@@ -113,7 +141,7 @@ class ImageDistribution:
         names, sizes = np.unique(alphabets, return_counts=True)
         large = names[sizes >= ways]
         alphabet = tf.gather(large, choose(for_alphabet, len(large), 1)[0, 0])
-        ranks = random_ranks(for_classes, [len(enough)])
+        ranks = integers(for_classes, [len(enough)])
         inside = tf.where(tf.equal(alphabets, alphabet), ranks, INT32.min)
         return tf.gather(enough, tf.math.top_k(inside, ways).indices)
 
@@ -138,7 +166,7 @@ class ImageDistribution:
         if (chosen.counts == most).all():
             drawn = choose(seed, most, images, rows=classes.shape[0])
         else:
-            ranks = random_ranks(seed, [classes.shape[0], most])
+            ranks = integers(seed, [classes.shape[0], most])
             there = tf.range(most) < tf.gather(chosen.counts, classes)[:, None]
             drawn = tf.math.top_k(tf.where(there, ranks, INT32.min), images).indices
         return tf.gather(chosen.starts, classes)[:, None] + drawn

@@ -61,16 +61,16 @@ class Sinusoid(Task):
         """Support: `shots` points [shots, 1]; query: the whole grid [grid, 1]."""
         import tensorflow as tf
 
-        from tasks.sampling import RNG, choose, split_seed
+        from tasks.sampling import choose, split_seed, uniform
 
         for_amplitude, for_phase, for_points = split_seed(seed, 3)
-        amplitude = tf.random.stateless_uniform([], for_amplitude, *self.amplitude, alg=RNG)
-        phase = tf.random.stateless_uniform([], for_phase, *self.phase, alg=RNG)
+        amplitude = uniform(for_amplitude, [], *self.amplitude)
+        phase = uniform(for_phase, [], *self.phase)
         query_x = tf.linspace(*map(float, self.domain), self.grid)[:, None]
         if self.support == "grid":
             support_x = tf.gather(query_x, choose(for_points, self.grid, shots)[0])
         else:
-            support_x = tf.random.stateless_uniform([shots, 1], for_points, *self.domain, alg=RNG)
+            support_x = uniform(for_points, [shots, 1], *self.domain)
 
         def curve(x: tf.Tensor) -> tf.Tensor:
             return amplitude * tf.sin(x + phase)

@@ -34,10 +34,15 @@ FITS = {  # what a choice needs beside it
     "model/mlp_sine": SINE,
     "runtime/compiled": ["model=mlp"],
 }
+MAML = ["algorithm.meta_batch=1", "model.filters=8", "evaluation.steps=[1,3]"]
 SMALLER = {  # what an experiment can do without
-    "omniglot_5way_maml": ["algorithm.meta_batch=1", "model.filters=8"],
-    "omniglot_20way_maml": ["algorithm.meta_batch=1", "model.filters=8"],
+    "main": FEW_GLYPHS,
+    "omniglot_5way_maml": MAML,
+    "omniglot_20way_maml": [*MAML, "algorithm.inner_steps=2"],
+    "rivals": ["task=glyphs", *FEW_GLYPHS],  # one of its tasks; fonts take seconds to draw
+    "shots_iterations": FEW_GLYPHS,
     "sine": ["runtime.jit=false"],
+    "transfer": FEW_GLYPHS,
 }
 DEFAULTS = [
     "/".join(*choice.items())

@@ -14,7 +14,9 @@ from tasks.sampling import (
     choose,
     fold_in,
     hold_back,
+    integers,
     split_seed,
+    uniform,
 )
 from tasks.seeding import stateless_key
 from tests.toy import coded_images, decode
@@ -276,6 +278,32 @@ def test_batches_with_replacement_repeat_nothing_within_but_examples_between():
     joint = [len(set(a) & set(b)) for a, b in pairwise(order)]
     assert 2.3 < np.mean(joint) < 3.0  # 4 * 4 / 6 for independent draws
     assert chi_square(np.bincount(order.ravel(), minlength=6)) < 2.5
+
+
+def drawn_here(seed):
+    numbers = integers(seed, [5, 3]), uniform(seed, [4], -2.0, 3.1)
+    return *numbers, tf.stack(split_seed(seed, 3)), fold_in(seed, tf.constant(7, tf.int64))
+
+
+def drawn_by_tensorflow(seed):
+    return (
+        tf.random.stateless_uniform([5, 3], seed, None, None, tf.int32, alg="philox"),
+        tf.random.stateless_uniform([4], seed, -2.0, 3.1, alg="philox"),
+        tf.random.split(seed, 3, alg="philox"),
+        tf.random.fold_in(seed, tf.constant(7, tf.int64), alg="philox"),
+    )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
+def test_draws_are_those_of_tensorflows_philox(dtype, jit):
+    ours, theirs = (tf.function(f, jit_compile=jit) for f in (drawn_here, drawn_by_tensorflow))
+    for pair in np.random.default_rng(0).integers(-(2**31), 2**31, [50, 2]):
+        for here, there in zip(
+            ours(tf.constant(pair, dtype)), theirs(tf.constant(pair, dtype)), strict=True
+        ):
+            assert here.dtype == there.dtype
+            np.testing.assert_array_equal(here, there)
 
 
 def test_seeds_of_one_seed_differ_from_it_and_from_each_other():

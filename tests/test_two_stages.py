@@ -104,6 +104,20 @@ def test_the_whole_tree_below_the_working_directory_is_looked_through(
     assert find_training(identity, tmp_path / "outputs" / "runs" / "new") == []
 
 
+def test_elsewhere_only_the_neighbours_are_looked_at(trained, tmp_path, monkeypatch):
+    """The parent of a run's directory may be a home directory."""
+    monkeypatch.chdir(trained)
+    identity = record_of(trained)["fingerprint"]
+    new = tmp_path / "new"
+    assert find_training(identity, new) == [trained]
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    trained.rename(deep / "run")
+    assert find_training(identity, new) == []
+    assert find_training(identity, deep / "new") == [deep / "run"]
+
+
 def test_a_finished_run_is_evaluated_by_its_name_alone(run, trained):
     ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={trained}")
     assert ended.code == 0, ended.output

@@ -53,7 +53,8 @@ def take_over(settings: Settings, directory: Path) -> dict[str, Any] | None:
 def find_training(identity: str, directory: Path) -> list[Path]:
     """Completed runs of a training in the tree that `directory` is part of, namesakes first.
 
-    The tree is the first folder of a path below the working directory (outputs), else the parent.
+    The tree is the first folder of a path below the working directory (outputs); elsewhere only
+    the neighbours are looked at, since the parent may be anything (/tmp, a home directory).
     Runs of the same name but for the end may be of an earlier format: they are looked into too.
     """
     here = Path.cwd()
@@ -68,7 +69,8 @@ def find_training(identity: str, directory: Path) -> list[Path]:
         path = Path(folder)
         if RECORD in files:
             look_at(*seen_as(path))
-        below[:] = [name for name in below if seen_as(path / name) not in SEEN]
+        deeper = inside or path == top
+        below[:] = [name for name in below if deeper and seen_as(path / name) not in SEEN]
     same = {run for (run, _), known in SEEN.items() if known == identity} - {directory}
     found = [run for run in same if run.is_relative_to(top) and is_training(run, identity)]
     return sorted(found, key=lambda path: (path.name != directory.name, path))
