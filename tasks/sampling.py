@@ -49,7 +49,7 @@ def uniform(seed: tf.Tensor, shape: list[int], low: float, high: float) -> tf.Te
     unit = tf.raw_ops.StatelessRandomUniformV2(
         shape=shape, key=key, counter=counter, alg=PHILOX, dtype=tf.float32
     )
-    return unit * (tf.constant(high) - low) + low
+    return unit * (tf.constant(high, tf.float32) - low) + low
 
 
 def split_seed(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:

@@ -281,7 +281,7 @@ def test_batches_with_replacement_repeat_nothing_within_but_examples_between():
 
 
 def drawn_here(seed):
-    numbers = integers(seed, [5, 3]), uniform(seed, [4], -2.0, 3.1)
+    numbers = integers(seed, [5, 3]), uniform(seed, [4], -2, 3.1)
     return *numbers, tf.stack(split_seed(seed, 3)), fold_in(seed, tf.constant(7, tf.int64))
 
 
