@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from results import findings, formats, paper, records, tables
-from results.compare import against, comparison, costs, planning, ranking
+from results.compare import against, costs, paired, planning, ranking
 from results.compare.other_numbers import numbers_of
 from results.grouping import BadOption, narrow, resolve_key
 from results.options import Parser, build_parser
@@ -136,11 +136,11 @@ def draw(found: records.Records, directory: Path) -> None:
 
 def compared(options: argparse.Namespace, found: records.Records) -> str | bytes:
     """The paired comparison in the chosen format."""
-    table, problems = comparison.paired_table(found, *options.compare)
+    table, problems = paired.paired_table(found, *options.compare)
     say(problems)
     if table.empty:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
-    return tables.render_paired(table, options.compare, style_of(options))
+    return paired.render_paired(table, options.compare, style_of(options))
 
 
 def ranked(options: argparse.Namespace, found: records.Records) -> str | bytes:

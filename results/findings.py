@@ -17,7 +17,7 @@ import pandas as pd
 
 from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
-from results.compare.comparison import common_episodes
+from results.compare.paired import common_episodes
 from results.grouping import row_keys, rows_where, varying_keys
 from results.labels import ONE_TRAINING, about_this_run, counted, row_label, show_value, tail_names
 

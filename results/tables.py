@@ -36,7 +36,6 @@ from results.labels import (
 )
 
 DEFAULT_COLUMNS = ("ways", "shots", "transductive")
-PAIRED = ("first", "second", "difference", "ci95", "interval_over", "seeds", "episodes", "metric")
 MARKED = "Marked: the best of a column and what cannot be told from it (paired tests, after Holm)."
 OF_ONE_RUN = " With one seed this is about these trainings alone."
 NO_COUNTERPART = (
@@ -407,39 +406,6 @@ def comparison_caption(comparison: pd.DataFrame) -> list[str]:
     ]
 
 
-def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The paired comparison as printed."""
-    extra = [
-        key
-        for key in table.columns
-        if key not in (*PAIRED, *DEFAULT_COLUMNS) and table[key].nunique(dropna=False) > 1
-    ]
-    shown = {
-        key: [
-            f"{100 * v:{sign}.2f}" if metric == "accuracy" else f"{v:{sign}.4f}"
-            for v, metric in zip(table[key], table["metric"], strict=True)
-        ]
-        for key, sign in [("first", ""), ("second", ""), ("difference", "+"), ("ci95", "")]
-    }
-    over = zip(table["interval_over"], table["seeds"], table["episodes"], strict=True)
-    return pd.DataFrame(
-        {
-            "protocol": protocol_labels(table),
-            **{short_key(key, extra): as_printed(key, table[key]) for key in extra},
-            names[0]: shown["first"],
-            names[1]: shown["second"],
-            "difference": [
-                f"{d} ± {w}".replace("nan", "-")
-                for d, w in zip(shown["difference"], shown["ci95"], strict=True)
-            ],
-            "± over": [
-                f"{e} episodes" if kind == "episodes" else f"{n} seeds of {e} episodes"
-                for kind, n, e in over
-            ],
-        }
-    )
-
-
 # --- output --------------------------------------------------------------------------------------
 
 
@@ -459,18 +425,6 @@ def blocks(table: Table, style: str) -> list[str]:
     elif table.comparison is not None:
         made.append(f"{'% ' if style == 'latex' else ''}{NO_COUNTERPART}\n")
     return [str(block) for block in made]
-
-
-def render_paired(table: pd.DataFrame, names: Sequence[str], style: str) -> str | bytes:
-    """A paired comparison (`comparison.paired_table`) in any of `formats.STYLES`."""
-    if style in formats.NUMBERS:
-        return formats.write([], table, [], style)
-    units = {"accuracy": "accuracy in percent", "mse": "squared error as it is"}
-    said = [
-        f"{names[0]} minus {names[1]} on the same episodes; ± is the half-width of the 95 % "
-        f"interval of the difference ({', '.join(units[m] for m in table['metric'].unique())})."
-    ]
-    return formats.write(said, paired_layout(table, names), [], style)
 
 
 def cells(tables: Sequence[Table]) -> pd.DataFrame:

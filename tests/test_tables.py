@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
 from results import grouping, labels, records, tables
-from results.compare import comparison
+from results.compare import comparison, paired
 from tests import fake_records as fake
 
 
@@ -594,7 +594,7 @@ def write_pair(directory, seed, gain, **second):
 
 def test_paired_difference_of_one_seed_is_over_episodes(tmp_path):
     write_pair(tmp_path, 0, 0.05)
-    table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    table, problems = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     line = table.iloc[0]
     assert problems == [] and len(table) == 1
     assert line["difference"] == pytest.approx(0.05, abs=1e-6) and line["ci95"] < 1e-6
@@ -604,7 +604,7 @@ def test_paired_difference_of_one_seed_is_over_episodes(tmp_path):
 def test_paired_difference_of_several_seeds_is_over_seeds(tmp_path):
     for seed, gain in enumerate([0.01, 0.02, 0.03]):
         write_pair(tmp_path, seed, gain)
-    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    table, _ = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     line = table.iloc[0]
     assert line["difference"] == pytest.approx(0.02, abs=1e-6)
     assert line["ci95"] == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-3)
@@ -625,7 +625,7 @@ def test_a_sweep_of_both_methods_pairs_like_with_like(tmp_path):
                 ),
                 {row["scores"]: values},
             )
-    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    table, _ = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     by_budget = table.set_index("algorithm.meta_iterations")["difference"]
     assert by_budget.to_dict() == pytest.approx({1000: 0.01, 2000: 0.03}, abs=1e-6)
 
@@ -640,7 +640,7 @@ def test_a_baseline_pairs_with_every_budget(tmp_path):
             fake.record({"algorithm.meta_iterations": budget}, evaluations=[row], baselines=[base]),
             {row["scores"]: scores + gain, "base": scores},
         )
-    table, _ = comparison.paired_table(records.read_records([tmp_path]), "reptile", "scratch")
+    table, _ = paired.paired_table(records.read_records([tmp_path]), "reptile", "scratch")
     by_budget = table.set_index("algorithm.meta_iterations")["difference"]
     assert by_budget.to_dict() == pytest.approx({1000: 0.01, 2000: 0.03}, abs=1e-6)
 
@@ -655,11 +655,11 @@ def test_a_baseline_of_fewer_episodes_pairs_with_the_first_of_them(tmp_path):
         {row["scores"]: scores, "base": scores[:200] - 0.1},
     )
     found = records.read_records([tmp_path])
-    line = comparison.paired_table(found, "reptile", "scratch")[0].iloc[0]
+    line = paired.paired_table(found, "reptile", "scratch")[0].iloc[0]
     assert line["difference"] == pytest.approx(0.1, abs=1e-6)
     assert line["episodes"] == 200
     assert line["first"] == pytest.approx(scores[:200].mean(), abs=1e-6)
-    other_way = comparison.paired_table(found, "scratch", "reptile")[0].iloc[0]
+    other_way = paired.paired_table(found, "scratch", "reptile")[0].iloc[0]
     assert other_way["difference"] == pytest.approx(-0.1, abs=1e-6)
     table = tables.accuracy_tables(found)[0]
     assert "400 episodes (baselines 200) for each number" in table.header[-1]
@@ -674,7 +674,7 @@ def test_conditions_can_be_compared(tmp_path):
             fake.record({"algorithm.meta_iterations": budget}, evaluations=[row], baselines=[]),
             {row["scores"]: np.full(400, value)},
         )
-    table, _ = comparison.paired_table(
+    table, _ = paired.paired_table(
         records.read_records([tmp_path]), "meta_iterations=2000", "meta_iterations=1000"
     )
     assert table["difference"].tolist() == pytest.approx([0.2])
@@ -682,10 +682,10 @@ def test_conditions_can_be_compared(tmp_path):
 
 def test_a_paired_squared_error_keeps_its_digits(tmp_path):
     write_pair(tmp_path, 0, 0.0123)
-    table, _ = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
-    shown = tables.paired_layout(table.assign(metric="mse"), ["fomaml", "reptile"])
+    table, _ = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    shown = paired.paired_layout(table.assign(metric="mse"), ["fomaml", "reptile"])
     assert shown["difference"].tolist() == ["+0.0123 ± 0.0000"]
-    text = tables.render_paired(table.assign(metric="mse"), ["fomaml", "reptile"], "text")
+    text = paired.render_paired(table.assign(metric="mse"), ["fomaml", "reptile"], "text")
     assert "(squared error as it is)" in text and "percent" not in text
 
 
@@ -694,13 +694,13 @@ def test_other_episodes_are_not_paired(tmp_path):
     other = fake.record({"algorithm.name": "maml", "seed": 1})
     fake.write(tmp_path / "maml", other)
     with pytest.raises(grouping.BadOption, match="no evaluation of 'maml' shares seed, data and"):
-        comparison.paired_table(records.read_records([tmp_path]), "maml", "reptile")
+        paired.paired_table(records.read_records([tmp_path]), "maml", "reptile")
 
 
 def test_a_pair_without_scores_is_named(tmp_path):
     write_pair(tmp_path, 0, 0.05)
     (tmp_path / "fomaml0" / "scores.npz").unlink()
-    table, problems = comparison.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
+    table, problems = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     assert table.empty
     assert problems[0].startswith(f"{tmp_path / 'fomaml0' / 'scores.npz'}: cannot be read")
 

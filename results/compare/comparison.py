@@ -1,4 +1,4 @@
-"""Ours against the published numbers, and one method against another on the same episodes."""
+"""Ours against the published numbers."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import reading, records, schema, statistics
+from results import statistics
 from results.grouping import (
-    BadOption,
-    row_keys,
     same_number,
-    select,
     summarise,
-    varying_keys,
 )
 from results.labels import show_value
 
@@ -216,118 +212,3 @@ MEASURES = (
     *("published_ci95", "published_interval", "difference", "joint_ci95", "verdict", "settings"),
     "source",
 )
-
-
-def paired_table(found: records.Records, first: str, second: str) -> tuple[pd.DataFrame, list[str]]:
-    """Difference of two methods on the same episodes.
-
-    Args:
-        first, second: a method's name, or conditions `key=value` joined by `;`; first may be
-            'others': whatever is not second.
-
-    Returns:
-        (table, problems). The table has one line a protocol (and whatever else varies): the keys,
-        first, second, difference, ci95, interval_over, seeds, episodes; unit as in the records.
-        Episode i is the same task however many there are, so where one side has fewer (baselines),
-        as many of the other are compared. A pair without per-episode scores is left out and named
-        in problems.
-
-    Raises:
-        BadOption: a side matches nothing, or no two evaluations share seed, data and protocol.
-    """
-    return differences_of(*pairs_of(found, first, second))
-
-
-def pairs_of(found: records.Records, first: str, second: str) -> tuple[pd.DataFrame, list[str]]:
-    """The evaluations of two methods that met the same episodes, and the keys of their protocols.
-
-    A line a pair: the keys, seed, and of each side run_first, scores_first, classes_first,
-    test_classes_first. Arguments and errors are those of `paired_table`.
-    """
-    frame = found.completed
-    reference = side_of(frame, second)
-    rest = frame.drop(reference.index)
-    sides = [rest if first == "others" else side_of(frame, first), reference]
-    protocol = [key for key in schema.PROTOCOL if key != "episodes"]
-    shared = [
-        "seed",
-        *protocol,
-        *(key for key in ("task.name", "data.test", "version") if key in frame),
-    ]
-    # What varies on both sides (a sweep of both methods over budgets) pairs like with like.
-    swept = [
-        key
-        for key in varying_keys(sides[0])
-        if key in varying_keys(sides[1]) and key not in shared and key != "method"
-    ]
-    spanning = [key for side in sides for key in row_keys(side, [*shared, *swept])]
-    context = list(dict.fromkeys([*(key for key in shared if key != "seed"), *swept, *spanning]))
-    pairs = pair_up(sides, [*shared, *swept], context)
-    if pairs.empty:
-        raise BadOption(
-            f"no evaluation of {first!r} shares seed, data and protocol with one of {second!r}"
-        )
-    return pairs, [key for key in context if key in pairs]
-
-
-def side_of(frame: pd.DataFrame, side: str) -> pd.DataFrame:
-    """The evaluations of a method, or of conditions joined by `;`."""
-    return select(frame, side.split(";") if "=" in side else [f"method={side}"])
-
-
-def pair_up(
-    sides: Sequence[pd.DataFrame], on: Sequence[str], context: Sequence[str]
-) -> pd.DataFrame:
-    """Evaluations of both sides that met the same episodes, matched; a setting that a baseline
-    does not have, or that only one side varies, stays out of the match."""
-    both = [key for key in on if all(side[key].notna().any() for side in sides)]
-    kept = [key for key in ("run", "scores", "classes", "test_classes") if key in sides[0]]
-    left = sides[0][list(dict.fromkeys([*both, *context, *kept]))]
-    extra = [key for key in context if key not in both and sides[0][key].isna().all()]
-    right = sides[1][[*both, *extra, *kept]]
-    return left.drop(columns=extra).merge(right, on=both, suffixes=("_first", "_second"))
-
-
-def differences_of(pairs: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """One line a group of `keys`, over its seeds."""
-    lines, problems = [], []
-    for values, group in pairs.groupby(list(keys), dropna=False, sort=True):
-        try:
-            first, second = common_episodes(group, ("first", "second"))
-            estimate = statistics.paired_difference(first, second)
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        lines.append(
-            {
-                **dict(zip(keys, values, strict=True)),
-                "first": np.mean([scores.mean() for scores in first]),
-                "second": np.mean([scores.mean() for scores in second]),
-                "difference": estimate.mean,
-                "ci95": estimate.half_width,
-                "interval_over": estimate.over,
-                "seeds": estimate.seeds,
-                "episodes": estimate.episodes,
-            }
-        )
-    return pd.DataFrame(lines), problems
-
-
-def common_episodes(group: pd.DataFrame, sides: Sequence[str]) -> list[list[np.ndarray]]:
-    """Scores [episodes] of each side and seed, cut to the episodes that a seed's sides share.
-
-    Args:
-        group: a line a seed, with run_SIDE and scores_SIDE for each side.
-
-    Raises:
-        DamagedRecord: scores are missing.
-    """
-    scores = [
-        [
-            reading.load_scores(run, key)
-            for run, key in zip(group[f"run_{side}"], group[f"scores_{side}"], strict=True)
-        ]
-        for side in sides
-    ]
-    shared = [min(len(part) for part in of_seed) for of_seed in zip(*scores, strict=True)]
-    return [[part[:n] for part, n in zip(side, shared, strict=True)] for side in scores]

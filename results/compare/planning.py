@@ -14,8 +14,8 @@ import pandas as pd
 
 from results import formats, reading, records, statistics
 from results.compare import contrasts
-from results.compare.comparison import pairs_of
 from results.compare.contrasts import Contrast, Measured, Reader
+from results.compare.paired import pairs_of
 from results.compare.power import MOST_SEEDS, POWER, Spread, seeds_at_worst, seeds_needed, spread_of
 from results.compare.standing import sign_of
 from results.grouping import BadOption
@@ -83,7 +83,7 @@ def plans(
         margin: in points where the metric is accuracy.
 
     Raises:
-        BadOption: as `comparison.pairs_of`; no pair has its scores.
+        BadOption: as `paired.pairs_of`; no pair has its scores.
     """
     pairs, keys = pairs_of(found, first, second)
     made, problems, reader = [], [], Reader()
