@@ -40,7 +40,6 @@ SMALLER = {  # what an experiment can do without
     "omniglot_5way_maml": MAML,
     "omniglot_20way_maml": [*MAML, "algorithm.inner_steps=2"],
     "rivals": ["task=glyphs", *FEW_GLYPHS],  # one of its tasks; fonts take seconds to draw
-    "shots_iterations": FEW_GLYPHS,
     "sine": ["runtime.jit=false"],
     "transfer": FEW_GLYPHS,
 }
