@@ -35,6 +35,7 @@ sweep: install  ## run the main job: a sweep of Reptile and its reference lines,
 demo: install  ## write the page on which you draw characters and a network learns them
 	@$(RUN) -m benchmark.page $(DEMO) --output outputs/draw.html
 
+test: export PYTHONDONTWRITEBYTECODE :=  # or each of the many processes compiles the project anew
 test: lint  ## format check, lint, type check and all tests
 	@$(RUN) -m pytest -n auto --dist loadfile
 
