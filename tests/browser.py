@@ -19,7 +19,7 @@ MISSING = {
     "chromium": None if CHROMIUM and CHROMEDRIVER else "no chromium with its chromedriver here",
     "firefox": None if FIREFOX else "no firefox here",
 }
-SECONDS = 60  # an answer may take that long on a busy machine
+SECONDS = 120  # an answer may take that long on a busy machine
 
 
 class Browser:

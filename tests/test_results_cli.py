@@ -155,6 +155,8 @@ def test_others_are_compared_each_with_the_reference(tmp_path, capsys):
     table = pd.read_csv(StringIO(capsys.readouterr().out))
     found = dict(zip(table["method"], table["difference"].round(6), strict=True))
     assert found == {"momentum on": 0.1, "step kept": -0.05}
+    refused = fails(capsys, tmp_path / "none", "--compare", "others", "none")
+    assert refused == "argument --compare: every evaluation is one of 'none': there are no others"
 
 
 def test_a_comparison_without_scores_is_refused(tmp_path, capsys):

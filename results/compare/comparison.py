@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from results import statistics
-from results.grouping import (
-    same_number,
-    summarise,
-)
+from results.grouping import same_number, summarise
 from results.labels import show_value
 
 PUBLISHED = Path(__file__).parent.parent / "published"

@@ -42,8 +42,10 @@ def pairs_of(found: records.Records, first: str, second: str) -> tuple[pd.DataFr
     """
     frame = found.completed
     reference = side_of(frame, second)
-    rest = frame.drop(reference.index)
-    sides = [rest if first == OTHERS else side_of(frame, first), reference]
+    others = frame.drop(reference.index) if first == OTHERS else side_of(frame, first)
+    if others.empty:
+        raise BadOption(f"every evaluation is one of {second!r}: there are no others")
+    sides = [others, reference]
     protocol = [key for key in schema.PROTOCOL if key != "episodes"]
     shared = [
         "seed",
