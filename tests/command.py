@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parent.parent
 TINY = (
     "algorithm.meta_iterations=3",
     "evaluation.shots=[2]",
+    "evaluation.steps=[5]",
     "evaluation.episodes=4",
     "evaluation.baseline_episodes=3",
     "training.curve_points=1",

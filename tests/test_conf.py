@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 
 import pytest
 from omegaconf import OmegaConf
@@ -39,7 +40,7 @@ SMALLER = {  # what an experiment can do without
     "main": FEW_GLYPHS,
     "omniglot_5way_maml": MAML,
     "omniglot_20way_maml": [*MAML, "algorithm.inner_steps=2"],
-    "rivals": ["task=glyphs", *FEW_GLYPHS],  # one of its tasks; fonts take seconds to draw
+    "omniglot_protonet": ["algorithm.train_ways=5"],
     "sine": ["runtime.jit=false"],
     "transfer": FEW_GLYPHS,
 }
@@ -48,13 +49,18 @@ DEFAULTS = [
     for choice in OmegaConf.load(CONF / "config.yaml").defaults
     if choice != "_self_" and not any("override" in str(group) for group in choice)
 ]
+CHOSEN = {  # by an experiment, whose run is theirs
+    "/".join(choice)
+    for path in CONF.glob("experiment/*.yaml")
+    for choice in re.findall(r"- override /(\w+): (\w+)", path.read_text())
+}
 CHOICES = sorted(  # the defaults run with any of them, so the task's stands for all
     {
         f"{path.parent.name}/{path.stem}"
         for path in CONF.glob("*/*.yaml")
         if path.parent.name not in (*NOT_A_CHOICE, "experiment")
     }
-    - {*DEFAULTS, "task/tfds"}  # test_tfds.py runs it, on a data set that it makes
+    - {*DEFAULTS, *CHOSEN, "task/tfds"}  # test_tfds.py runs it, on a data set that it makes
     | {"task/glyphs"}
 )
 EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
