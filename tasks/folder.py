@@ -49,12 +49,17 @@ class Folder(PictureTask):
         return {split: classes for split, classes in found.items() if classes}
 
     def check_classes(self, found: dict[str, dict[str, list[Path]]]) -> None:
-        """No class may be empty, and none in two splits."""
+        """No class may be empty, spread over folders of its own, or in two splits."""
         kinds = ", ".join(KINDS)
         of: dict[str, str] = {}
         for split, name, files in ((s, n, files) for s in found for n, files in found[s].items()):
             rule = f"without empty classes: {name} has no {kinds}; add images or remove the folder"
             require(bool(files), "task.directory", self.directory, rule)
+            homes = sorted({str(file.parent.relative_to(self.root)) for file in files})
+            rule = f"with the images of a class in one folder, but those of {name} are in "
+            require(
+                len(homes) == 1, "task.directory", self.directory, rule + " and ".join(homes[:2])
+            )
             if name in of:
                 raise ConfigError(
                     f"task.directory={self.directory}: must have each class in one split, but "
@@ -94,17 +99,18 @@ class Folder(PictureTask):
 
 
 def classes_of(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each folder in `folder`, by name; hidden ones are passed over."""
+    """The image files in or below each folder in `folder`, by name; hidden ones are passed over."""
     if not folder.is_dir():
         return {}
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     return {
-        path.name: sorted(file for file in path.iterdir() if is_image(file))
+        path.name: sorted(file for file in path.rglob("*") if is_image(file, path))
         for path in inside
         if not path.name.startswith(".")
     }
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file is named like an image and not hidden."""
-    return path.suffix.lower() in KINDS and not path.name.startswith(".") and path.is_file()
+def is_image(path: Path, folder: Path) -> bool:
+    """Whether a file below `folder` is named like an image, neither it nor its folder hidden."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in KINDS and not hidden and path.is_file()

@@ -263,7 +263,12 @@ def test_names_may_be_anything_and_what_is_no_image_is_passed_over(tmp_path):
     (first / "gone.png").symlink_to(tmp_path / "nowhere.png")
     for junk in (".DS_Store", "42/.DS_Store", "42/._001.png", "42/notes.txt", "readme.jpg"):
         (root / junk).write_bytes(b"no image")
-    write_folder(first, {"below": 1})
+    write_folder(first, {".hidden": 1})
+    for name in ("-dash", "[z]"):  # as Tiny ImageNet has them: CLASS/images/
+        inner = root / name / "images"
+        inner.mkdir()
+        for file in (root / name).glob("*.*"):
+            file.rename(inner / file.name)
     sets = load(f"'{root}'", tmp_path, "task.train_shots=1", "evaluation.shots=[1]").loaded
     counts = {n: c.of(i).shape[0] for c in sets.values() for i, n in enumerate(c.names)}
     assert counts == {**dict.fromkeys(names, 4), "42": 5}
@@ -286,6 +291,14 @@ def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
         (
             {"a": 2, "b": 2, "c": 0, "d": 2},
             "without empty classes: c has no .png, .jpg, .jpeg; add",
+        ),
+        (
+            {"a": 2, "b": 2, "c": 2, "d": 2, "d/more": 2},
+            "the images of a class in one folder, but those of d are in d and d/more",
+        ),
+        (  # Omniglot as it is distributed: alphabets of characters
+            {"a/x": 2, "a/y": 2, "b/x": 2, "c/x": 2, "d/x": 2},
+            "the images of a class in one folder, but those of a are in a/x and a/y",
         ),
         ({"a": 2, "b": 2}, "a folder that holds at least 4 class folders, not 2"),
         ({"train/a": 2, "train/b": 2}, "a folder with class folders in test/ too, beside those it"),
