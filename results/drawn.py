@@ -5,7 +5,7 @@
 judged at its anchors, the ends and what the text names, not along its way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Drawing:
         x: that column.
         key: the column of our evaluations that holds x.
         where: the values that all its evaluations have.
+        note: what they have otherwise than the paper says, for a caption.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Drawing:
     x: str
     key: str
     where: dict[str, Any]
+    note: str = ""
 
 
 DRAWINGS = (
@@ -103,6 +105,14 @@ DRAWINGS = (
         {**TWENTY_SHOTS, **FOUR_STEPS, "algorithm.inner_batch": 100},
     ),
 )
+
+RATE = 0.001
+SLOWER = replace(
+    DRAWINGS[0],
+    where={**DRAWINGS[0].where, "algorithm.inner_learning_rate": RATE},
+    note=f" with an inner rate of {RATE:g}",
+)
+"""Figure 3 at the inner rate of table 3 in place of table 5's; no part of the scorecard."""
 
 NAMED = {("figure 4a", "FOMAML, shared tail, cycling"): (4, 5)}
 """Points beside the ends at which the text says that something happens."""

@@ -6,7 +6,7 @@ paper's own budget and settings count; `results.reproduction` prints the lines.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -229,7 +229,9 @@ def sine_errors(found: records.Records) -> pd.DataFrame:
     if len(frame):
         of_study = found.runs.loc[found.runs["experiment"].eq("sine").fillna(False), "run"]
         frame = frame[frame["run"].isin(of_study)]
-    return at_budget(frame, [SINE_META_ITERATIONS])
+        full = frame["algorithm.meta_iterations"].eq(SINE_META_ITERATIONS)
+        frame = frame[full | frame["method"].isin(schema.BASELINES)]
+    return frame
 
 
 def sine_wave(frame: pd.DataFrame, method: str) -> Line:
@@ -272,10 +274,12 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
 # --- statements ----------------------------------------------------------------------------------
 
 
-def statements(found: records.Records, theory_file: Path) -> list[Line]:
-    """What the text says, as `results.findings` judges it at the paper's budget, and the theory."""
-    full = at_budgets(found, {drawn.META_ITERATIONS, *budgets_of_the_table()})
-    lines = [statement(finding, full, found) for finding in paper.STATEMENTS]
+def statements(found: records.Records, table: Sequence[Line], theory_file: Path) -> list[Line]:
+    """What the text says, as `results.findings` judges the runs behind curves and `table`."""
+    tables = {run for line in table for run in line.runs}
+    figures = {run for one in drawn.curves(found) for run in one.runs}
+    ours = of_runs(found, tables | figures)
+    lines = [statement(finding, ours) for finding in paper.STATEMENTS]
     lines += [joint_training(found), order_of_ends(found), *theory(theory_file)]
     return sorted(lines, key=lambda line: section(line.place))
 
@@ -286,29 +290,22 @@ def section(place: str) -> str:
     return match[1] if match else "9"
 
 
-def budgets_of_the_table() -> set[int]:
-    """The meta-iterations behind the paper's numbers."""
-    return {int(n) for n in of_the_paper()["meta_iterations"].dropna()}
-
-
-def at_budgets(found: records.Records, budgets: Iterable[int]) -> records.Records:
-    """The records of runs of these numbers of meta-iterations, and of the reference lines."""
-    evaluations, curves = (at_budget(frame, budgets) for frame in (found.evaluations, found.curves))
+def of_runs(found: records.Records, runs: Iterable[str]) -> records.Records:
+    """The records of these runs, and of the reference lines."""
+    kept = list(runs)
+    evaluations, curves = (
+        frame[frame["run"].isin(kept) | frame["method"].isin(schema.BASELINES)]
+        if len(frame)
+        else frame
+        for frame in (found.evaluations, found.curves)
+    )
     return replace(found, evaluations=evaluations, curves=curves)
 
 
-def at_budget(frame: pd.DataFrame, budgets: Iterable[int]) -> pd.DataFrame:
-    """Rows of runs of these numbers of meta-iterations, and of the reference lines."""
-    if "algorithm.meta_iterations" not in frame:
-        return frame
-    full = frame["algorithm.meta_iterations"].isin(list(budgets))
-    return frame[full | frame["method"].isin(schema.BASELINES)]
-
-
-def statement(finding: Finding, full: records.Records, found: records.Records) -> Line:
+def statement(finding: Finding, ours: records.Records) -> Line:
     """One finding; of several settings the one with the most seeds counts."""
     line = Line("statement", finding.source, finding.statement)
-    outcomes = [o for o in findings.check(full, [finding]) if o.differences]
+    outcomes = [o for o in findings.check(ours, [finding]) if o.differences]
     if not outcomes:
         return line
     best = max(outcomes, key=lambda outcome: outcome.seeds)
@@ -318,7 +315,7 @@ def statement(finding: Finding, full: records.Records, found: records.Records) -
         holds=best.verdict,
         seeds=best.seeds,
         budget="the paper's",
-        runs=runs_of(best, found),
+        runs=runs_of(best, ours),
     )
 
 
@@ -407,4 +404,5 @@ def coefficients(method: str, rows: pd.DataFrame, file: Path) -> Line:
 
 def score(found: records.Records, theory_file: Path) -> list[Line]:
     """Every line, in the paper's order within its kind; `theory_file` is theory.csv."""
-    return [*cells(found), *curves(found), *statements(found, theory_file)]
+    table = cells(found)
+    return [*table, *curves(found), *statements(found, table, theory_file)]

@@ -148,13 +148,28 @@ def test_the_sine_waves_are_paired_by_seed():
 
 def test_statements_hold_at_the_papers_budget_alone(tmp_path):
     few = figure_3(tmp_path / "few", ends(), seeds=[0])
-    by_name = {line.what: line for line in statements(few, tmp_path / "none.csv")}
+    by_name = {line.what: line for line in statements(few, [], tmp_path / "none.csv")}
     text = "Every combination that includes g2 or a later gradient beats g1."
     assert by_name[text].verdict == "undecided: held in this run"
     assert len(by_name[text].runs) == 10
     short = [like(f"combinations_4000/{name}") for name in ("g1", "g2")]
-    lines = statements(found(tmp_path / "short", *short), tmp_path / "none.csv")
+    lines = statements(found(tmp_path / "short", *short), [], tmp_path / "none.csv")
     assert {line.word for line in lines} == {"not run yet"}
+
+
+def test_statements_hold_with_the_papers_settings_alone(tmp_path):
+    """More seeds with another inner rate count neither for a statement nor for a curve."""
+    settings = [(0, 0.003, 0.5), *((seed, 0.001, 0.9) for seed in range(3))]
+    documents = [
+        like(f"combinations_40000/{name}", seed, accuracy, inner_learning_rate=rate)
+        for seed, rate, high in settings
+        for name, accuracy in (("g1", 0.4), ("g2", high))
+    ]
+    here = found(tmp_path, *documents)
+    assert {line.seeds for line in curves(here) if line.what in ("g1", "g2")} == {1}
+    text = "Every combination that includes g2 or a later gradient beats g1."
+    line = next(x for x in statements(here, [], tmp_path / "none.csv") if x.what == text)
+    assert (line.seeds, len(line.runs)) == (1, 2)
 
 
 def test_one_training_decides_nothing():

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -123,13 +124,14 @@ def published_levels(evaluations: pd.DataFrame) -> pd.DataFrame | None:
 def of_the_paper(found: records.Records) -> dict[str, Picture]:
     """The paper's figures 3 and 4 with ours over them, where runs have its budget and settings."""
     made: dict[str, Picture] = {}
-    for drawing in filter(partial(drawn.has_runs, found), drawn.DRAWINGS):
+    for drawing in filter(partial(drawn.has_runs, found), (*drawn.DRAWINGS, drawn.SLOWER)):
         ours = [curve for curve in drawn.curves_of(drawing, found) if len(curve.measured)]
         if ours:
             points = pd.concat([curve.points.assign(curve=curve.name) for curve in ours])
             figure = curves.beside_the_paper(points, axis_name(drawing.x))
-            caption = f"The paper's {drawing.name}, thin and grey, and ours: {deviations(ours)}."
-            made[f"paper_{drawing.name.replace(' ', '_')}"] = (caption, figure)
+            name = f"{drawing.name}, thin and grey, and ours{drawing.note}"
+            file = re.sub(r"\W+", "_", f"paper {drawing.name}{drawing.note}")
+            made[file] = (f"The paper's {name}: {deviations(ours)}.", figure)
     return made
 
 
