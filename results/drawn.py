@@ -1,10 +1,11 @@
 """The curves that the paper draws (figures 3 and 4), beside ours.
 
 `results/published/paper_figures` holds them as read from the paper's vector drawings, to about
-0.003 (figure 3) and 0.005 (figure 4). Figure 3 is drawn smoothed, which makes it lag; so a curve is
-judged at its anchors, the ends and what the text names, not along its way.
+0.003 (figure 3) and 0.005 (figure 4). A curve is judged at its anchors, the ends and what the text
+names, not along its way: figure 3 is drawn smoothed.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +66,8 @@ class Drawing:
         key: the column of our evaluations that holds x.
         where: the values that all its evaluations have.
         note: what they have otherwise than the paper says, for a caption.
+        rate: their inner learning rate.
+        picture: the name of our picture of it.
     """
 
     name: str
@@ -73,6 +76,19 @@ class Drawing:
     key: str
     where: dict[str, Any]
     note: str = ""
+
+    @property
+    def rate(self) -> float:
+        return float(self.where["algorithm.inner_learning_rate"])
+
+    @property
+    def picture(self) -> str:
+        return re.sub(r"\W+", "_", f"paper {self.name}{self.note}")
+
+    def at(self, rate: float) -> "Drawing":
+        """The same figure, to be set beside runs with another inner learning rate."""
+        where = {**self.where, "algorithm.inner_learning_rate": rate}
+        return replace(self, where=where, note=f", with an inner rate of {rate:g}")
 
 
 DRAWINGS = (
@@ -106,12 +122,7 @@ DRAWINGS = (
     ),
 )
 
-RATE = 0.001
-SLOWER = replace(
-    DRAWINGS[0],
-    where={**DRAWINGS[0].where, "algorithm.inner_learning_rate": RATE},
-    note=f" with an inner rate of {RATE:g}",
-)
+SLOWER = DRAWINGS[0].at(0.001)
 """Figure 3 at the inner rate of table 3 in place of table 5's; no part of the scorecard."""
 
 NAMED = {("figure 4a", "FOMAML, shared tail, cycling"): (4, 5)}

@@ -614,6 +614,14 @@ def test_the_papers_curves_are_grey_under_ours_and_the_deviation_is_a_number():
     assert float(caption.split(" at most")[0].rsplit(" ", 1)[1]) >= round(worst / 100, 3)
 
 
+def test_another_inner_rate_has_a_picture_of_its_own():
+    found = records.read_records([PROJECT / "results/published/combinations_40000_rate_0.001"])
+    pictures = gallery.of_the_paper(found)
+    assert list(pictures) == ["paper_figure_3_with_an_inner_rate_of_0_001"]
+    ((caption, _),) = pictures.values()
+    assert caption.startswith("The paper's figure 3, thin and grey, and ours, with an inner rate")
+
+
 def test_a_part_of_the_budget_is_not_drawn_over_the_papers_curves(tmp_path):
     found = records.read_records([PROJECT / "results/published/combinations_4000"])
     assert not [name for name in gallery.all_figures(found) if name.startswith("paper_")]

@@ -105,7 +105,7 @@ def test_a_curve_of_figure_3_is_judged_at_its_end(tmp_path, end, verdict):
     here = figure_3(tmp_path, {"g2": ends()["g2"] + end})
     line = next(line for line in curves(here) if line.what == "g2")
     assert line.verdict == verdict and line.seeds == 3 and len(line.runs) == 3
-    assert line.difference.startswith("+0.1") and line.difference.endswith("at 2000")  # the lag
+    assert line.difference.startswith("+0.1") and line.difference.endswith("at 2000")
 
 
 def test_a_curve_without_all_its_anchors_is_not_run_yet():

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -130,8 +129,7 @@ def of_the_paper(found: records.Records) -> dict[str, Picture]:
             points = pd.concat([curve.points.assign(curve=curve.name) for curve in ours])
             figure = curves.beside_the_paper(points, axis_name(drawing.x))
             name = f"{drawing.name}, thin and grey, and ours{drawing.note}"
-            file = re.sub(r"\W+", "_", f"paper {drawing.name}{drawing.note}")
-            made[file] = (f"The paper's {name}: {deviations(ours)}.", figure)
+            made[drawing.picture] = (f"The paper's {name}: {deviations(ours)}.", figure)
     return made
 
 
