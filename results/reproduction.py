@@ -254,15 +254,15 @@ def distances(rates: dict[str, At]) -> str:
 def shared_tail(found: records.Records) -> str:
     """The point of figure 4a that tells the rates apart most, at both."""
     figure, name, steps = drawn.DRAWINGS[1], "FOMAML, shared tail, cycling", 5
-    texts = []
-    for rate in (figure.rate, drawn.SLOWER.rate):
-        point = at_rate(figure.at(rate), found)[name].get(steps)
-        texts += [f"{point[0]:.3f} with {rate:g} (drawn {point[1]:.3f})"] if point else []
+    rates = (figure.rate, drawn.SLOWER.rate)
+    points = {rate: at_rate(figure.at(rate), found)[name] for rate in rates}
+    if not all(steps in at for at in points.values()):
+        return ""
+    ours = " and ".join(f"{at[steps][0]:.3f} with {rate:g}" for rate, at in points.items())
     return (
-        f"In figure 4a shared-tail FOMAML with cycling batches comes, at {steps} inner "
-        f"iterations, to {', '.join(texts)}: that figure has the rate of table 6, 0.003."
-        if len(texts) > 1
-        else ""
+        "Figure 4a has the rate of table 6, 0.003: shared-tail FOMAML with cycling batches is "
+        f"drawn at {points[figure.rate][steps][1]:.3f} for {steps} inner iterations and comes to "
+        f"{ours} here."
     )
 
 
