@@ -99,7 +99,7 @@ def makes_no_progress(method: str) -> Callable[[pd.DataFrame], list[Claim]]:
 def drops(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFrame], list[Claim]]:
     """Accuracy at `pivot` is fine, and above that at the next and at the largest value of `key`.
 
-    Fine is not below that at the smallest value, up to MARGIN. All with cycling batches.
+    Fine is not below that at the value before it, up to MARGIN. All with cycling batches.
     """
     cycling = {**kind, REPLACEMENT: False}
 
@@ -107,7 +107,7 @@ def drops(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFram
         values = values_of(frame, cycling, key)
         below, above = [v for v in values if v < pivot], [v for v in values if v > pivot]
         here = at(cycling, key, pivot)
-        fine = [Claim(here, at(cycling, key, value), -MARGIN) for value in below[:1]]
+        fine = [Claim(here, at(cycling, key, value), -MARGIN) for value in below[-1:]]
         ends = dict.fromkeys([*above[:1], *above[-1:]])
         return fine + [Claim(here, at(cycling, key, value)) for value in ends] if ends else []
 

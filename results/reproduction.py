@@ -4,7 +4,7 @@ Made from the committed records; `make reproduce` makes the records that are mis
 """
 
 import argparse
-import re
+import math
 import shlex
 import sys
 import textwrap
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import claims, drawn, findings, paper, records
+from results import claims, drawn, findings, paper, records, scorecard
 from results.formats import markdown_table
 from results.labels import counted
 from results.scorecard import WORDS, Kind, Line, of_runs, score
@@ -35,6 +35,7 @@ def page(directory: Path) -> str:
     parts = ["# The paper, reproduced", INTRODUCTION, counts(lines), spent(found, lines), RULES]
     for kind, plural in KINDS.items():
         parts += [f"## {plural.capitalize()}", table(lines, kind, labels)]
+    parts += [f"Not used: {problem}." for problem in found.problems]
     parts += ["## Figure 3: ours, the drawing and the authors' code", *figure_3(found)]
     if runs := runs_table(found, lines):
         parts += ["## Runs", runs]
@@ -56,11 +57,12 @@ RULES = f"""\
 A number counts only with the paper's own budget and settings. *Reproduced* (*not reproduced*): the
 95 % interval of several trainings decides it: a cell lies within (outside) the joint interval of
 both numbers (of ours the one in brackets, which covers other characters too), a curve within
-(outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the points that the text names, the
-differences that a statement claims above (below) their bound. *Undecided*: the interval lies
-across. One training never says more than *held in this run* or *not held in this run*, which counts
-as undecided: another seed gives another number. *Not run yet*: there is no record with the paper's
-budget and settings."""
+(outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the points that the text names
+(figure 3, drawn smoothed: at its end), the differences that a statement claims above (below) their
+bound, each tested for itself. *Undecided*: the interval lies across, or a cell's is wider than
+{scorecard.WIDEST:g} point to either side. One training never says more than *held in this run* or
+*not held in this run*, which counts as undecided: another seed gives another number. *Not run yet*:
+there is no record with the paper's budget and settings."""
 
 
 def counts(lines: Sequence[Line]) -> str:
@@ -129,33 +131,49 @@ def groups(
     """(label, command, runs) of the runs that one command with several values makes."""
     runs = chosen_runs(found, lines)
     keys = [runs["command"].map(shape), runs["environment.commit"], runs["machine"]]
-    for number, (_, group) in enumerate(runs.groupby(keys, sort=False, dropna=False), 1):
-        yield str(number), joined(group["command"]), tuple(group["run"])
+    alike = [group for _, group in runs.groupby(keys, sort=False, dropna=False)]
+    for number, part in enumerate((part for group in alike for part in products(group)), 1):
+        yield str(number), joined(part["command"]), tuple(part["run"])
+
+
+def products(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Parts of alike runs that each are every combination of their commands' values."""
+    words = pd.DataFrame([words_of(command) for command in runs["command"]], index=runs.index)
+    varied = [key for key in words if words[key].nunique() > 1]
+    if len(runs) == math.prod(words[varied].nunique()):
+        yield runs
+    else:
+        for _, part in runs.groupby(words[varied[0]], sort=False):
+            yield from products(part)
 
 
 def words_of(command: Any) -> dict[str, str]:
-    """{key: value} of a command's overrides."""
-    words = shlex.split(str(command))[3:]
-    return dict(word.split("=", 1) for word in words if "=" in word)
+    """{key: value} of a command's overrides that say what is computed; values without quotes."""
+    words = [word.split("=", 1) for word in shlex.split(str(command))[3:] if "=" in word]
+    return {key: value.strip("'\"") for key, value in words if not key.startswith("hydra")}
 
 
 def shape(command: Any) -> str:
     """What commands that differ in their values alone have in common."""
     words = words_of(command)
     fixed = sorted(f"{key}={value}" for key, value in words.items() if key == "+experiment")
-    return " ".join([*fixed, *sorted(key for key in words if not key.startswith("hydra."))])
+    return " ".join([*fixed, *sorted(words)])
 
 
 def joined(commands: pd.Series) -> str:
     """One command for all: the values that differ are joined by commas."""
     every = [words_of(command) for command in commands]
-    keys = [key for key in every[0] if not key.startswith("hydra.")]
-    values = {key: list(dict.fromkeys(words[key] for words in every)) for key in keys}
+    values = {key: list(dict.fromkeys(words[key] for words in every)) for key in every[0]}
     several = any(len(found) > 1 for found in values.values())
-    words = [f"{key}={','.join(found)}" for key, found in values.items()]
+    words = [f"{key}={','.join(map(for_hydra, found))}" for key, found in values.items()]
     start = "python -m benchmark --multirun" if several else "python -m benchmark"
-    quoted = [f"'{word}'" if re.search(r"[^\w.,=+-]", word) else word for word in words]
-    return " ".join([start, *sorted(quoted, key=lambda word: not word.startswith("+"))])
+    ordered = sorted(words, key=lambda word: not word.startswith("+"))
+    return " ".join([start, *map(shlex.quote, ordered)])
+
+
+def for_hydra(value: str) -> str:
+    """A value in the quotes that Hydra's grammar wants: mean(g1) is a call, "mean(g1)" a name."""
+    return f'"{value}"' if "(" in value else value
 
 
 def runs_table(found: records.Records, lines: Sequence[Line]) -> str:
@@ -313,12 +331,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=PAGE, help="the page")
     parser.add_argument("--check", action="store_true", help="only say whether the page is stale")
     options = parser.parse_args(arguments)
+    if not options.records.is_dir():
+        return say(f"records={options.records}: must be a directory of records")
     fresh = page(options.records)
     if options.check:
         stale = not options.output.exists() or options.output.read_text("utf-8") != fresh
         return say(f"{options.output} is stale: run make reproduce HOURS=0") if stale else 0
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(fresh, encoding="utf-8")
+    try:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(fresh, encoding="utf-8")
+    except OSError as error:
+        return say(f"--output {options.output}: {error.strerror}")
     print(f"wrote {options.output}")
     return 0
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from results import drawn, findings, paper, records, schema, statistics
 from results.claims import Finding
-from results.compare.comparison import compare_with_published, published_numbers
+from results.compare.comparison import compare_with_published, is_setting, published_numbers
 from results.grouping import row_keys, rows_where
 from results.labels import method_name, tail_names
 from results.tables import DEFAULT_COLUMNS
@@ -26,8 +26,12 @@ WORDS = ("reproduced", "undecided", "not reproduced", "not run yet")
 """What can come out for a line."""
 
 MINI_IMAGENET = "mini_imagenet"
+WIDEST = 1.0
+"""Half-width of a joint interval, in points, beyond which a cell is undecided wherever it lies."""
+
 SINE_STEPS = 32
 SINE_META_ITERATIONS = 30_000
+SINE_BUDGET = "30,000 iterations; tanh, as the authors' program (paper ReLU)"
 APART = 0.01
 """How far apart two drawn ends of figure 3 must be to have an order."""
 
@@ -115,17 +119,24 @@ def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> L
     if full.empty:
         return replace(line, budget=partial(ours))
     best: Any = full.sort_values("seeds").iloc[-1]
-    holds: dict[str, findings.Verdict] = {"within": "held", "unknown": "undecided"}
-    keys = ["method", *DEFAULT_COLUMNS, "steps", "algorithm.meta_iterations"]
+    keys = ["method", *DEFAULT_COLUMNS, *filter(is_setting, best.index)]
+    where = {"task.name": paper["task"]} | known({key: best[key] for key in keys})
     return replace(
         line,
         ours=plus_minus(best["mean"], best["ci95"]) + in_brackets(best["ci95_new_classes"]),
         difference=f"{best['difference']:+.2f} ± {best['joint_ci95']:.2f}",
-        holds=holds.get(best["verdict"], "not held"),
+        holds=within(best["verdict"], best["joint_ci95"]),
         seeds=int(best["seeds"]),
         budget="the paper's",
-        runs=runs_with(found, {key: best[key] for key in keys if key in best}),
+        runs=tuple(sorted(rows_where(found.completed, where)["run"].unique())),
     )
+
+
+def within(verdict: str, joint: float) -> findings.Verdict:
+    """What a joint interval says of a cell; one wider than WIDEST does not say that it agrees."""
+    if verdict == "within":
+        return "held" if joint <= WIDEST else "undecided"
+    return "undecided" if verdict == "unknown" else "not held"
 
 
 def partial(ours: pd.DataFrame) -> str:
@@ -152,12 +163,6 @@ def plus_minus(mean: float, half_width: Any) -> str:
 def in_brackets(half_width: Any) -> str:
     """' (0.71)', the interval for new characters, where it is known."""
     return "" if pd.isna(half_width) else f" ({half_width:.2f})"
-
-
-def runs_with(found: records.Records, where: dict[str, Any]) -> tuple[str, ...]:
-    """Directories of the completed Omniglot runs whose evaluations have these values."""
-    chosen = rows_where(found.completed, {"task.name": "omniglot", **where})
-    return tuple(sorted(chosen["run"].unique()))
 
 
 # --- curves --------------------------------------------------------------------------------------
@@ -246,9 +251,16 @@ def joint_training(found: records.Records) -> Line:
     return below(Line("statement", "section 4", text), sine_errors(found), "reptile", "joint")
 
 
+def of_one_setting(frame: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of those settings that have the most, each of another seed."""
+    settings = [str(key) for key in frame if is_setting(str(key))]
+    groups = [group for _, group in frame.groupby(settings, dropna=False)] if settings else []
+    return max(groups, key=len, default=frame)
+
+
 def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
     """`line` holds where the error of `first` lies below that of `second`; paired by seed."""
-    sides = [rows_where(frame, {"method": name}) for name in (first, second)]
+    sides = [of_one_setting(rows_where(frame, {"method": name})) for name in (first, second)]
     pairs = sides[0].merge(sides[1], on="seed", suffixes=("_first", "_second"))
     if pairs.empty:
         return line
@@ -266,7 +278,7 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
         difference=f"{difference.mean():+.3f} ± {width:.3f}",
         holds=names.get(lies, "undecided"),
         seeds=len(pairs),
-        budget="the paper's",
+        budget=SINE_BUDGET,
         runs=tuple(sorted({*pairs["run_first"], *pairs["run_second"]})),
     )
 

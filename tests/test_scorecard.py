@@ -1,15 +1,19 @@
 """The scorecard: what counts, what decides, and that the committed page is current."""
 
 import functools
+import itertools
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.command.arguments import split_sweep
+from benchmark.command.compose import compose
 from results import drawn, records, reproduction
 from results.reproduction import PAGE, RECORDS, main, page
-from results.scorecard import Line, cells, curves, order_of_ends, score, statements, theory
+from results.scorecard import Line, cells, curves, order_of_ends, score, statements, theory, within
 from tests import fake_records
 
 CELL = "Reptile, 5-way 1-shot"
@@ -172,6 +176,35 @@ def test_statements_hold_with_the_papers_settings_alone(tmp_path):
     assert (line.seeds, len(line.runs)) == (1, 2)
 
 
+def test_other_settings_are_no_seeds_of_a_curve(tmp_path):
+    """Runs without rotations or with another network do not stand beside the paper's."""
+    same = [like("combinations_40000/g2", seed) for seed in range(3)]
+    other = [like("combinations_40000/g2", seed) for seed in (3, 4, 5, 6)]
+    for document in other:
+        document["config"]["task"]["rotations"] = False
+        document["config"]["model"]["filters"] = 32
+    line = next(line for line in curves(found(tmp_path, *same, *other)) if line.what == "g2")
+    assert line.seeds == 3
+
+
+def test_sine_waves_of_other_settings_are_no_seeds(tmp_path):
+    documents = [json.loads(p.read_text()) for p in (RECORDS / "sine").rglob("record.json")]
+    for document in list(documents):
+        if document["config"]["algorithm"]["name"] == "reptile":
+            again = json.loads(json.dumps(document))
+            again["config"]["algorithm"]["outer_step"] = 0.5
+            documents.append(again)
+    for document in documents:
+        document.pop("seal", None)
+    here = found(tmp_path, *documents)
+    assert [line.seeds for line in curves(here)[:2]] == [3, 3]
+
+
+def test_a_wide_interval_does_not_say_that_a_cell_agrees():
+    assert within("within", 0.5) == "held" and within("within", 1.5) == "undecided"
+    assert within("above", 1.5) == "not held" and within("unknown", 0.1) == "undecided"
+
+
 def test_one_training_decides_nothing():
     line = Line("cell", "table 2", "x", holds="held", seeds=1)
     assert line.verdict == "undecided: held in this run"
@@ -191,6 +224,46 @@ def test_a_page_of_no_records_lists_everything_as_not_run_yet(tmp_path):
     lines = score(records.read_records([tmp_path]), tmp_path / "none.csv")
     assert {line.word for line in lines} == {"not run yet"}
     assert "Runs" not in page(tmp_path)
+
+
+def test_a_mistyped_directory_or_page_is_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / "none"), "--output", str(tmp_path / "page.md")]) == 1
+    assert not (tmp_path / "page.md").exists()
+    assert main([str(tmp_path), "--output", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "must be a directory" in said[0] and "--output" in said[1]
+
+
+def commands_of_the_page():
+    """(command, number of runs) of the last table."""
+    rows = PAGE.read_text().partition("## Runs")[2].splitlines()
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows if "python -m" in row]
+    return [(row[2], int(row[3])) for row in cells]
+
+
+@pytest.mark.parametrize(("command", "number"), commands_of_the_page())
+def test_a_command_of_the_page_makes_as_many_runs_as_it_says(command, number):
+    overrides = shlex.split(command)[3:]
+    varied = [split_sweep(word) for word in overrides if not word.startswith("-")]
+    jobs = list(itertools.product(*varied))
+    assert len(jobs) == number
+    for job in jobs[:: max(1, number - 1)]:  # the first and the last
+        compose(*job)
+
+
+def test_a_command_stands_for_what_it_makes_alone():
+    """Three of the four combinations of two values are two commands."""
+    words = [("fomaml", 5), ("reptile", 1), ("reptile", 5)]
+    runs = pd.DataFrame(
+        {
+            "command": [
+                f"python -m benchmark algorithm={a} algorithm.inner_steps={k}" for a, k in words
+            ],
+            "run": [f"{a}{k}" for a, k in words],
+        }
+    )
+    parts = [list(part["run"]) for part in reproduction.products(runs)]
+    assert parts == [["fomaml5"], ["reptile1", "reptile5"]]
 
 
 def test_the_page_is_that_of_the_committed_records(capsys, tmp_path, monkeypatch):

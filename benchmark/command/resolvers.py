@@ -43,13 +43,8 @@ def multiply(a: int, b: int) -> int:
     return a * b
 
 
-def divide(a: int, b: int) -> int:
-    """The whole part of the quotient."""
-    return a // b
-
-
 def register() -> None:
     """Make the resolvers known to OmegaConf."""
-    for resolver in (run_name, sweep_name, by_budget, by_algorithm, step_weights, multiply, divide):
+    for resolver in (run_name, sweep_name, by_budget, by_algorithm, step_weights, multiply):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("length", len, replace=True)

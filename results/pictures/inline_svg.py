@@ -17,7 +17,6 @@ from results.pictures.marks import MARKS, Mark
 from results.pictures.plotting import Artist, Figure, MarkerStyle, Text, mpl
 
 SVG = "http://www.w3.org/2000/svg"
-LINK = "{http://www.w3.org/1999/xlink}href"
 POINTS_TO_PIXELS = 96 / 72
 LEFT_TO_THE_PAGE = ("font-family",)
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
