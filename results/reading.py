@@ -29,12 +29,12 @@ def read_record(file: Path) -> dict[str, Any]:
     document = read_json(file)
     try:
         schema.check(document)
-        seal = schema.seal(document) if "seal" in document else None
+        whole = schema.is_whole(document)
     except schema.Misfit as error:
         raise DamagedRecord(one_line(str(error))) from error
     except RecursionError as error:
         raise DamagedRecord("damaged: nested too deeply") from error
-    if seal != document.get("seal"):
+    if not whole:
         raise DamagedRecord("damaged: changed after the run completed (its seal does not fit)")
     return document
 

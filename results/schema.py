@@ -209,6 +209,11 @@ def seal(record: Mapping[str, Any]) -> str:
     return digest(text.encode("ascii"))
 
 
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record is as it was sealed; one without a seal, of an earlier version, passes."""
+    return "seal" not in record or record["seal"] == seal(record)
+
+
 def check(record: Any) -> None:
     """Raise Misfit where a record has not the fields that this page promises."""
     if not isinstance(record, dict) or not isinstance(record.get("config"), dict):

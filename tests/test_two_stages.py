@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
+import benchmark
 from benchmark.command.identity import MOVED
 from benchmark.running.trained import find_training
 from results.records import read_records
+from tasks.checks import ConfigError
 from tests.forks import GLYPHS, SINE, Fault
 
 
@@ -196,6 +198,43 @@ def test_a_file_that_is_missing_comes_back(run, trained, name):
     ended = run(*GLYPHS, f"hydra.run.dir={trained}")
     assert ended.code == 0, ended.output
     same_arrays(arrays(trained, name), before)
+
+
+def change(run):
+    """Change a value of a record, so that its seal no longer fits."""
+    path = run / "record.json"
+    path.write_text(path.read_text().replace('"episodes": 12', '"episodes": 13', 1))
+
+
+@pytest.mark.parametrize("moment", ["before it is composed", "before it is run"])
+def test_evaluate_never_trains_where_the_record_was_changed(trained, tmp_path, moment):
+    new, rule = tmp_path / "new", "must be a completed run whose record is whole"
+    if moment == "before it is composed":
+        change(trained)
+        with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+            benchmark.compose(f"evaluate={trained}", "evaluation.shots=[2]")
+        return
+    settings = benchmark.compose(f"evaluate={trained}", "evaluation.shots=[2]")
+    change(trained)
+    with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+        benchmark.run(settings, new)
+    assert not (new / "record.json").exists()
+
+
+def test_a_changed_record_is_no_training_to_take_over(trained, tmp_path):
+    identity = record_of(trained)["fingerprint"]
+    change(trained)
+    assert find_training(identity, tmp_path / "new") == []
+
+
+def test_evaluate_uses_its_run_where_another_of_the_same_training_is_of_no_use(run, trained):
+    """Here the directory that is written to has lost its arrays."""
+    other = shutil.copytree(trained, trained.parent / "other")
+    (other / "initialisation.npz").unlink()
+    ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={other}")
+    assert ended.code == 0 and "training:" not in ended.output, ended.output
+    assert "meta-iterations of" not in ended.output
+    same_arrays(*(arrays(place, "initialisation.npz") for place in (other, trained)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from results.schema import ARRAYS, RECORD
+from results.schema import ARRAYS, RECORD, is_whole
 from tasks.checks import ConfigError, one_line
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -26,14 +26,18 @@ def directory_of(run: str | os.PathLike[str]) -> Path:
 def record_of(key: str, run: str | os.PathLike[str]) -> dict[str, Any]:
     """The record of a completed run; `key` is what names it in an error.
 
-    Raises ConfigError where there is none.
+    Raises ConfigError where there is none, or one that was changed after its run completed.
     """
     rule = f"a completed run's directory, with {RECORD} and {ARRAYS}, or a published run's name"
     try:
         record = json.loads((directory_of(run) / RECORD).read_bytes())
         completed = record["status"] == "completed" and isinstance(record["config"], dict)
+        whole = is_whole(record)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{key}={run}: must be {rule} ({one_line(error)})") from error
     if not completed:
         raise ConfigError(f"{key}={run}: must be {rule}; this one is {record['status']}")
+    if not whole:
+        rule = "must be a completed run whose record is whole"
+        raise ConfigError(f"{key}={run}: {rule} (the seal of {RECORD} does not fit)")
     return record

@@ -24,6 +24,7 @@ from results.schema import (
     SCHEMA,
     SCORES,
     digest,
+    is_whole,
     seal,
 )
 from tasks.checks import ConfigError
@@ -61,7 +62,7 @@ def read(directory: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
             raise ValueError("not a record")
-        if is_completed(found) and "seal" in found and found["seal"] != seal(found):
+        if is_completed(found) and not is_whole(found):
             raise ValueError("its seal does not fit")
     except FileNotFoundError:
         return None

@@ -10,8 +10,8 @@ from typing import Any
 from benchmark.command.identity import fingerprint
 from benchmark.config import Settings
 from benchmark.running import initialisation, record
-from benchmark.running.named import directory_of
-from results.schema import ARRAYS, RECORD
+from benchmark.running.named import directory_of, record_of
+from results.schema import ARRAYS, RECORD, is_whole
 
 log = logging.getLogger(__name__)
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a record raises
@@ -39,6 +39,7 @@ def take_over(settings: Settings, directory: Path) -> dict[str, Any] | None:
     there is none. Raises ConfigError where the run that is named cannot be used.
     """
     if settings.source is not None:
+        record_of("evaluate", settings.source)
         initialisation.of_run("evaluate", settings.source)
         found = directory_of(settings.source)
     elif not (places := find_training(settings.identity, directory)):
@@ -99,6 +100,6 @@ def is_training(run: Path, identity: str) -> bool:
     try:
         found = json.loads((run / RECORD).read_bytes())
         same = found["status"] == "completed" and fingerprint(found["config"]) == identity
-        return same and initialisation.can_be_read(run)
+        return same and is_whole(found) and initialisation.can_be_read(run)
     except (OSError, *DAMAGED):
         return False
