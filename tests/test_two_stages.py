@@ -200,6 +200,33 @@ def test_a_file_that_is_missing_comes_back(run, trained, name):
     same_arrays(arrays(trained, name), before)
 
 
+@pytest.mark.parametrize("name", ["scores.npz", "initialisation.npz"])
+def test_evaluate_and_adapt_refuse_files_that_the_record_convicts(trained, tmp_path, name):
+    """Readable ones, but not those that the run was completed with."""
+    changed = arrays(trained, name)
+    np.savez(
+        trained / name, **{key: values[::-1] for key, values in changed.items() if values.ndim}
+    )
+    rule = f"must be a completed run whose {name} is whole"
+    with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+        benchmark.compose(f"evaluate={trained}", "evaluation.episodes=40")
+    if name == "initialisation.npz":
+        with pytest.raises(ConfigError, match=f"^run={trained}: {rule}"):
+            benchmark.adapt(trained, np.ones((2, 28, 28)), [0, 1])
+    identity = record_of(trained)["fingerprint"]
+    expected = [] if name == "initialisation.npz" else [trained]  # its scores can be made again
+    assert find_training(identity, tmp_path / "new") == expected
+
+
+def test_scores_of_another_run_are_not_taken_over(run, trained, tmp_path):
+    before = arrays(trained)
+    np.savez(trained / "scores.npz", **{key: values[::-1] for key, values in before.items()})
+    ended = run(*GLYPHS, f"hydra.run.dir={tmp_path / 'new'}")
+    assert ended.code == 0 and f"trained already: {trained}" in ended.output, ended.output
+    assert "scores.npz is damaged: kept as scores.damaged1.npz" in ended.output
+    same_arrays(arrays(tmp_path / "new"), before)
+
+
 def change(run):
     """Change a value of a record, so that its seal no longer fits."""
     path = run / "record.json"

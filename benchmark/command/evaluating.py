@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.command.identity import NEUTRAL
 from benchmark.engine import settled
 from benchmark.running.named import record_of
+from results.schema import FILES
 from tasks.checks import ConfigError
 
 TRAINED = ("seed", "model", "algorithm")  # what a training is, beside its tasks
@@ -23,7 +24,7 @@ def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     if run is None:
         return cfg
     plain = {str(key): cfg[key] for key in cfg}
-    kept = OmegaConf.create(settled(record_of("evaluate", run)["config"]))
+    kept = OmegaConf.create(settled(record_of("evaluate", run, FILES)["config"]))
     typed = [override.lstrip("+~").split("=")[0] for override in overrides]
     for key in typed:
         if key.split(".")[0] in (*TRAINED, "resume"):

@@ -15,6 +15,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from benchmark.running.named import damaged_files
 from results.schema import (
     CURVE,
     CURVE_COLUMNS,
@@ -74,18 +75,12 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 
 def put_aside_damaged_files(directory: Path, record: dict[str, Any]) -> None:
-    """Rename the files beside a completed record that are not those it was completed with.
-
-    Not while it is evaluated further: scores may then be newer than the record.
-    """
-    if any(again["finished"] is None for again in record.get("evaluated_again", [])):
-        return
-    for name, expected in record.get("digests", {}).items():
+    """Rename the files beside a completed record that are not those it was completed with."""
+    for name in damaged_files(directory, record):
         path = directory / name
-        if path.exists() and digest(path.read_bytes()) != expected:
-            log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
-            if name == CURVE:
-                write_curve(directory, record["learning_curve"])
+        log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
+        if name == CURVE:
+            write_curve(directory, record["learning_curve"])
 
 
 def is_completed(record: dict[str, Any] | None) -> bool:
