@@ -121,7 +121,8 @@ def test_elsewhere_only_the_neighbours_are_looked_at(trained, tmp_path, monkeypa
 
 
 def test_a_finished_run_is_evaluated_by_its_name_alone(run, trained):
-    ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={trained}")
+    more = ["evaluation.shots=[2]", "runtime.progress=off", "runtime.cores=1"]
+    ended = run(f"evaluate={trained}", *more, f"hydra.run.dir={trained}")
     assert ended.code == 0, ended.output
     rows = record_of(trained)["evaluations"]
     assert [(row["shots"], row["episodes"], row["batch"]) for row in rows] == [
@@ -270,6 +271,9 @@ def test_evaluate_uses_its_run_where_another_of_the_same_training_is_of_no_use(r
         (["evaluate=nowhere"], "evaluate=nowhere: must be a completed run's directory"),
         (["evaluate={run}", "seed=1"], "seed: must not be given with evaluate="),
         (["evaluate={run}", "algorithm.inner_steps=3"], "algorithm.inner_steps: must not be given"),
+        (["evaluate={run}", "training.curve_points=3"], "training.curve_points: must not be giv"),
+        (["evaluate={run}", "runtime.jit=true"], "runtime.jit: must not be given with evaluate="),
+        (["evaluate={run}", "runtime=compiled"], "runtime: must not be given with evaluate="),
         (["evaluate={run}", "task=sinusoid"], "task=sinusoid: must be one whose score is accuracy"),
         (["evaluate={run}", "task.ways=3"], "task.ways=3: must be at most 2, the outputs"),
     ],
