@@ -15,7 +15,7 @@ from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.scoring import Scoring, must_be_finite
-from benchmark.running.unchanged import check_images
+from benchmark.running.unchanged import check_images, check_network
 from benchmark.training import Trainer, as_learner
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Run:
             known = begun.get("data", {}).get("sha256"), self.progress.images
             check_images(settings, images, *known)
             self.progress.images = images
+        check_network(settings, self.progress, self.network.initial)
         self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done

@@ -1,10 +1,13 @@
-"""What must be as it was where a run is gone on with: the images."""
+"""What must be as it was where a run is gone on with: the images and the network."""
 
 import json
 from typing import Any
 
+import numpy as np
+
 from benchmark.config import Settings
-from tasks.checks import ConfigError
+from benchmark.progress import Progress
+from tasks.checks import ConfigError, require
 
 AGAIN = "resume=false trains again"
 
@@ -27,3 +30,11 @@ def check_images(settings: Settings, now: Any, *known: Any) -> None:
 def as_json(hashes: Any) -> str:
     """Equal for what is equal in a file."""
     return json.dumps(hashes, sort_keys=True)
+
+
+def check_network(settings: Settings, progress: Progress, initial: np.ndarray) -> None:
+    """Raise ConfigError where `progress` is of a network with other than `initial` parameters."""
+    held, needed = progress.learner[0].size, initial.size
+    rule = f"the network of {held} parameters with which this run was trained, not of {needed}: "
+    rule += f"it has changed since ({AGAIN})"
+    require(held == needed, "model", settings.model.name, rule)
