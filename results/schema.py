@@ -45,6 +45,9 @@ FILES = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
 LOCK = ".lock"
 """Held by the process that works at a run, from its first look at the record to the last."""
 
+MOST_DIGITS = 18
+"""Of a whole number in a record: more do not fit into the 64 bits of a reader's column."""
+
 STATUSES = ("completed", "failed", "interrupted", "running")
 METRICS = ("accuracy", "mse")
 BASELINES = ("scratch", "nearest_neighbour")
