@@ -156,7 +156,7 @@ def mini_batches(size: int, steps: int, batch: int, replacement: bool, seed: int
 
 def load(run: str | os.PathLike[str]) -> Trained:
     """What a completed run left. Raises ConfigError where it is not there."""
-    plain = record_of("run", run)["config"]
+    plain = record_of("run", run, [ARRAYS])["config"]
     state = initialisation.of_run("run", run)
     nodes = OmegaConf.create({group: plain[group] for group in (*GROUPS, "evaluation")})
     parts = {

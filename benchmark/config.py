@@ -20,7 +20,7 @@ from benchmark.command.identity import MOVED, fingerprint
 from benchmark.engine import ENGINES, obstacle, settled, tell_if_not_built
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
-from results.schema import OWN_PACKAGES
+from results.schema import MOST_DIGITS, OWN_PACKAGES
 from tasks.base import Size, Task
 from tasks.checks import ConfigError, as_typed, require
 
@@ -36,6 +36,7 @@ LARGEST = {
     "model.filters": 2**13,
     "model.hidden": 2**13,
 }
+READABLE = 10**MOST_DIGITS - 1  # the largest number of a record, of whatever it may be
 LONGEST = 10**8  # examples that one adaptation goes through
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
@@ -256,10 +257,12 @@ def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
         if isinstance(value, dict):
             check_sizes(value, f"{key}.")
             continue
-        most = LARGEST.get(key, LARGE) if own and not name.endswith("seed") else 2**63 - 1
+        most = LARGEST.get(key, LARGE) if own and not name.endswith("seed") else READABLE
         numbers = value if isinstance(value, list) else [value]
-        fits = all(number <= most for number in numbers if type(number) is int)
-        require(fits, key, value, f"at most {most}")
+        whole = [number for number in numbers if type(number) is int]
+        require(all(number <= most for number in whole), key, value, f"at most {most}")
+        fits = own or all(number >= -READABLE for number in whole)  # own ones have other bounds
+        require(fits, key, value, f"at least {-READABLE}")
 
 
 def check(settings: Settings) -> None:

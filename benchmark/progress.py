@@ -17,6 +17,7 @@ class Progress:
     curve: points of the learning curve, as in the record
     scores: per-episode scores so far, by protocol label: [episode, steps, transductive]
     seconds: time spent so far, by phase
+    images: hashes of the data it has seen, as `Task.describe` gives them; None where unknown
     """
 
     iteration: int
@@ -25,6 +26,7 @@ class Progress:
     curve: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    images: Any = None
 
     @classmethod
     def fresh(cls, initial: np.ndarray, outer: Arrays = ()) -> "Progress":

@@ -12,9 +12,6 @@ import numpy as np
 
 from results import schema
 
-MOST_DIGITS = 18
-"""Of a whole number: more do not fit into the 64 bits of a table's column."""
-
 
 class DamagedRecord(ValueError):
     """A file that cannot be used; the text says why."""
@@ -29,12 +26,12 @@ def read_record(file: Path) -> dict[str, Any]:
     document = read_json(file)
     try:
         schema.check(document)
-        seal = schema.seal(document) if "seal" in document else None
+        whole = schema.is_whole(document)
     except schema.Misfit as error:
         raise DamagedRecord(one_line(str(error))) from error
     except RecursionError as error:
         raise DamagedRecord("damaged: nested too deeply") from error
-    if seal != document.get("seal"):
+    if not whole:
         raise DamagedRecord("damaged: changed after the run completed (its seal does not fit)")
     return document
 
@@ -62,8 +59,8 @@ def read_json(file: Path) -> Any:
 
 
 def whole(text: str) -> int:
-    """A whole number of at most MOST_DIGITS digits. Raises ValueError."""
-    if len(text.lstrip("-")) > MOST_DIGITS:
+    """A whole number of at most schema.MOST_DIGITS digits. Raises ValueError."""
+    if len(text.lstrip("-")) > schema.MOST_DIGITS:
         raise ValueError(f"a whole number of {len(text.lstrip('-'))} digits")
     return int(text)
 

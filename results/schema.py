@@ -45,6 +45,9 @@ FILES = (RECORD, SCORES, CURVE, PREDICTIONS, KERAS_MODEL, ARRAYS)
 LOCK = ".lock"
 """Held by the process that works at a run, from its first look at the record to the last."""
 
+MOST_DIGITS = 18
+"""Of a whole number in a record: more do not fit into the 64 bits of a reader's column."""
+
 STATUSES = ("completed", "failed", "interrupted", "running")
 METRICS = ("accuracy", "mse")
 BASELINES = ("scratch", "nearest_neighbour")
@@ -207,6 +210,11 @@ def seal(record: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in record.items() if key != "seal"}
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return digest(text.encode("ascii"))
+
+
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record is as it was sealed; one without a seal, of an earlier version, passes."""
+    return "seal" not in record or record["seal"] == seal(record)
 
 
 def check(record: Any) -> None:

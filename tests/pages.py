@@ -40,5 +40,6 @@ def changed(run: Path, copy: Path, group: str, change: Callable[[Any], Any]) -> 
     shutil.copytree(run, copy)
     record = json.loads((copy / RECORD).read_text())
     record["config"][group] = change(record["config"][group])
+    record.pop("seal", None)  # it is of other settings
     (copy / RECORD).write_text(json.dumps(record))
     return copy

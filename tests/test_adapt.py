@@ -186,6 +186,7 @@ def changed_run(trained, directory, change):
     shutil.copy(trained / "initialisation.npz", directory)
     document = json.loads((trained / "record.json").read_text())
     change(document["config"])
+    del document["seal"]  # it is of another configuration
     (directory / "record.json").write_text(json.dumps(document))
     return directory
 

@@ -17,6 +17,7 @@ from omegaconf.errors import InterpolationResolutionError
 from benchmark import algorithms, config
 from benchmark.command.compose import compose
 from benchmark.command.identity import fingerprint
+from results import reading
 from tasks.checks import ConfigError
 from tests.toy import settings
 
@@ -56,7 +57,7 @@ REFUSED = {
     "evaluation.steps=[999999] evaluation.batch=500": (
         "evaluation.steps=999999: must be at most 200000 with mini-batches of 500"
     ),
-    "seed=99999999999999999999": "seed=99999999999999999999: must be at most 9223372036854775807",
+    "seed=1000000000000000000": "seed=1000000000000000000: must be at most 999999999999999999",
     "training.curve_points=999999": "training.curve_points=999999: must be at most 10000",
     "model.filters=999999": "model.filters=999999: must be at most 8192",
     # zero and negative counts
@@ -265,6 +266,15 @@ def test_a_model_of_ones_own_is_found_by_its_path_and_as_strictly_read(tmp_path,
     assert config.load(cfg).model.width == 3
     cfg.model.width = "wide"
     assert refusal(cfg) == "model.width=wide: must be of type int"
+    cfg.model.width = -(10**18)
+    assert refusal(cfg) == f"model.width={-(10**18)}: must be at least {1 - 10**18}"
+
+
+def test_the_largest_number_that_is_accepted_is_the_largest_that_is_read():
+    assert config.load(compose(f"seed={config.READABLE}")).seed == config.READABLE
+    assert reading.whole(str(config.READABLE)) == config.READABLE
+    with pytest.raises(ValueError, match="a whole number of 19 digits"):
+        reading.whole(str(config.READABLE + 1))
 
 
 @pytest.mark.parametrize("name", ["FirstOrder", "MAML"])

@@ -16,6 +16,7 @@ from tasks.base import Size
 from tasks.checks import ConfigError
 from tasks.pictures import decode
 from tests.command import PROJECT, python, record
+from tests.forks import Fault
 from tests.photographs import photograph, write_folder
 
 FLAT = {"ant": 6, "bee": 7, "cat": 9, "dog": 6, "elk": 8, "fox": 6, "gnu": 8}
@@ -354,6 +355,58 @@ def test_fifty_photographs_from_the_command_to_the_report(flat, forks, tmp_path)
     classifier = adapt(out, own(flat), labels)
     assert set(classifier.predict(own(flat)).labels) <= {"ant", "fox"}
     assert np.mean(classifier.predict(own(flat)).labels == labels) > 0.8  # what it has learnt from
+
+
+TINY = [
+    "task=folder",
+    "task.size=8",
+    "task.ways=2",
+    "task.train_shots=2",
+    "model=mlp",
+    "model.hidden=[4]",
+    "algorithm.meta_iterations=12",
+    "algorithm.inner_steps=2",
+    "training.curve_points=0",
+    "training.checkpoint_every=4",
+    "evaluation.shots=[1]",
+    "evaluation.steps=[1]",
+    "evaluation.baselines=[]",
+    "evaluation.episodes=4",
+]
+
+
+@pytest.mark.parametrize("ends", ["completed", "interrupted"])
+def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path, ends):
+    images, out = tmp_path / "photos", tmp_path / "run"
+    write_folder(images, FLAT)
+    shutil.copytree(images, tmp_path / "kept")
+    job = [*TINY, f"task.directory={images}", f"task.cache_dir={tmp_path / 'cache'}"]
+
+    def run(*more, fault=None):
+        return forks.run(tmp_path / "log", [*more, f"hydra.run.dir={out}"], fault)
+
+    fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
+    assert record_after(run(*job, fault=fault), out)["status"] == ends
+    before = record(out)["evaluations"]
+    shutil.rmtree(images)
+    write_folder(images, dict(reversed(FLAT.items())))  # every class looks like another
+    refused = run(*job, "evaluation.episodes=8")
+    assert refused.code == 2 and "Traceback" not in refused.output
+    assert (
+        f"error: task.directory={images}: must be with the images on which this run was trained, "
+        "which have changed since (resume=false trains again)\n"
+    ) in refused.output
+    assert record(out)["evaluations"] == before
+    if ends == "completed":  # what was learned is there, and other images may be asked about
+        others = [word for word in job if word.startswith("task")]
+        asked = run(f"evaluate={out}", *others, f"task.directory={tmp_path / 'kept'}")
+        assert asked.code == 0, asked.output
+    assert record_after(run(*job, "resume=false"), out)["status"] == "completed"
+
+
+def record_after(ended, directory):
+    assert "Traceback" not in ended.output, ended.output
+    return record(directory)
 
 
 def own(flat):

@@ -14,7 +14,7 @@ from benchmark.running import record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interruption
 from tests.command import python
-from tests.forks import SINE, Ended, Fault, Forks, numbers
+from tests.forks import ROOT, SINE, Ended, Fault, Forks, numbers
 
 OUTPUTS = [
     "benchmark.log",
@@ -33,9 +33,9 @@ class Job:
         self.forks, self.directory, self.logs = forks, folder / "run", folder / "logs"
         self.argv = [*SINE, *overrides, f"hydra.run.dir={self.directory}"]
 
-    def run(self, *overrides: str, fault: Fault | None = None) -> Ended:
+    def run(self, *overrides: str, fault: Fault | None = None, cwd: Path = ROOT) -> Ended:
         number = len(list(self.logs.glob("*.log"))) if self.logs.exists() else 0
-        return self.forks.run(self.logs / f"{number}.log", [*self.argv, *overrides], fault)
+        return self.forks.run(self.logs / f"{number}.log", [*self.argv, *overrides], fault, cwd)
 
     def record(self) -> dict:
         return json.loads((self.directory / "record.json").read_text())
@@ -192,6 +192,36 @@ def test_scores_that_are_damaged_or_gone_are_scored_again(job, completed, damage
     found, expected = numbers(job.directory), numbers(completed.directory)
     assert found["scores"] == expected["scores"]
     assert found["evaluations"] == expected["evaluations"]
+
+
+MINE = """
+from dataclasses import dataclass
+import keras
+from benchmark.models import MLP
+
+@dataclass(frozen=True, kw_only=True)
+class Net(MLP):
+    def build(self, input_shape, outputs):
+        layers = [keras.Input(input_shape), keras.layers.Dense({}), keras.layers.Dense(outputs)]
+        return keras.Sequential(layers)
+"""
+
+
+@pytest.mark.parametrize("ends", ["completed", "interrupted"])
+def test_a_network_that_was_edited_since_is_refused(job, tmp_path, ends):
+    (tmp_path / "edited.py").write_text(MINE.format(6))
+    job.argv = ["model._target_=edited.Net", *job.argv]
+    fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
+    job.run(fault=fault, cwd=tmp_path)
+    assert job.record()["status"] == ends
+    (tmp_path / "edited.py").write_text(MINE.format(33))
+    refused = job.run("evaluation.episodes=14", cwd=tmp_path)
+    assert refused.code == 2 and "Traceback" not in refused.output
+    assert refused.output.endswith(
+        "error: model=mlp_sine: must be the network of 19 parameters with which this run was "
+        "trained, not of 100: it has changed since (resume=false trains again)\n"
+    )
+    assert job.run("resume=false", cwd=tmp_path).code == 0
 
 
 def test_resume_false_runs_again_and_keeps_the_old_record_until_the_new_one_is_complete(job):

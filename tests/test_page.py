@@ -23,6 +23,7 @@ from benchmark.page.page import BEND, DRAW, HERE, as_script, read, texts, write_
 from results.schema import PAGE
 from tasks.checks import ConfigError
 from tasks.glyphs import rasterise
+from tests.command import python
 from tests.pages import changed, opened, speaks_both_languages
 from tests.toy import TRAINED
 
@@ -305,6 +306,15 @@ def test_a_run_without_an_initialisation_is_refused(trained, tmp_path):
     (copy / "initialisation.npz").unlink()
     assert_refused(copy, "run=.*: must be a completed run whose initialisation.npz", tmp_path)
     assert_refused(tmp_path / "nowhere", r"run=.*nowhere: must be a completed run's", tmp_path)
+
+
+def test_a_run_that_is_none_is_refused_before_tensorflow_starts():
+    script = (
+        "import sys; from benchmark.page.__main__ import main; sys.argv = ['page', 'nope']; "
+        "code = main(); sys.exit('tensorflow started' if 'tensorflow' in sys.modules else code)"
+    )
+    refused = python("-c", script)
+    assert refused.returncode == 2 and refused.stderr.startswith("error: run=nope: must be a comp")
 
 
 def test_a_network_of_a_users_own_is_refused(trained, tmp_path):

@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
+import benchmark
 from benchmark.command.identity import MOVED
 from benchmark.running.trained import find_training
 from results.records import read_records
+from tasks.checks import ConfigError
 from tests.forks import GLYPHS, SINE, Fault
 
 
@@ -119,7 +121,8 @@ def test_elsewhere_only_the_neighbours_are_looked_at(trained, tmp_path, monkeypa
 
 
 def test_a_finished_run_is_evaluated_by_its_name_alone(run, trained):
-    ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={trained}")
+    more = ["evaluation.shots=[2]", "runtime.progress=off", "runtime.cores=1"]
+    ended = run(f"evaluate={trained}", *more, f"hydra.run.dir={trained}")
     assert ended.code == 0, ended.output
     rows = record_of(trained)["evaluations"]
     assert [(row["shots"], row["episodes"], row["batch"]) for row in rows] == [
@@ -198,12 +201,79 @@ def test_a_file_that_is_missing_comes_back(run, trained, name):
     same_arrays(arrays(trained, name), before)
 
 
+@pytest.mark.parametrize("name", ["scores.npz", "initialisation.npz"])
+def test_evaluate_and_adapt_refuse_files_that_the_record_convicts(trained, tmp_path, name):
+    """Readable ones, but not those that the run was completed with."""
+    changed = arrays(trained, name)
+    np.savez(
+        trained / name, **{key: values[::-1] for key, values in changed.items() if values.ndim}
+    )
+    rule = f"must be a completed run whose {name} is whole"
+    with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+        benchmark.compose(f"evaluate={trained}", "evaluation.episodes=40")
+    if name == "initialisation.npz":
+        with pytest.raises(ConfigError, match=f"^run={trained}: {rule}"):
+            benchmark.adapt(trained, np.ones((2, 28, 28)), [0, 1])
+    identity = record_of(trained)["fingerprint"]
+    expected = [] if name == "initialisation.npz" else [trained]  # its scores can be made again
+    assert find_training(identity, tmp_path / "new") == expected
+
+
+def test_scores_of_another_run_are_not_taken_over(run, trained, tmp_path):
+    before = arrays(trained)
+    np.savez(trained / "scores.npz", **{key: values[::-1] for key, values in before.items()})
+    ended = run(*GLYPHS, f"hydra.run.dir={tmp_path / 'new'}")
+    assert ended.code == 0 and f"trained already: {trained}" in ended.output, ended.output
+    assert "scores.npz is damaged: kept as scores.damaged1.npz" in ended.output
+    same_arrays(arrays(tmp_path / "new"), before)
+
+
+def change(run):
+    """Change a value of a record, so that its seal no longer fits."""
+    path = run / "record.json"
+    path.write_text(path.read_text().replace('"episodes": 12', '"episodes": 13', 1))
+
+
+@pytest.mark.parametrize("moment", ["before it is composed", "before it is run"])
+def test_evaluate_never_trains_where_the_record_was_changed(trained, tmp_path, moment):
+    new, rule = tmp_path / "new", "must be a completed run whose record is whole"
+    if moment == "before it is composed":
+        change(trained)
+        with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+            benchmark.compose(f"evaluate={trained}", "evaluation.shots=[2]")
+        return
+    settings = benchmark.compose(f"evaluate={trained}", "evaluation.shots=[2]")
+    change(trained)
+    with pytest.raises(ConfigError, match=f"^evaluate={trained}: {rule}"):
+        benchmark.run(settings, new)
+    assert not (new / "record.json").exists()
+
+
+def test_a_changed_record_is_no_training_to_take_over(trained, tmp_path):
+    identity = record_of(trained)["fingerprint"]
+    change(trained)
+    assert find_training(identity, tmp_path / "new") == []
+
+
+def test_evaluate_uses_its_run_where_another_of_the_same_training_is_of_no_use(run, trained):
+    """Here the directory that is written to has lost its arrays."""
+    other = shutil.copytree(trained, trained.parent / "other")
+    (other / "initialisation.npz").unlink()
+    ended = run(f"evaluate={trained}", "evaluation.shots=[2]", f"hydra.run.dir={other}")
+    assert ended.code == 0 and "training:" not in ended.output, ended.output
+    assert "meta-iterations of" not in ended.output
+    same_arrays(*(arrays(place, "initialisation.npz") for place in (other, trained)))
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["evaluate=nowhere"], "evaluate=nowhere: must be a completed run's directory"),
         (["evaluate={run}", "seed=1"], "seed: must not be given with evaluate="),
         (["evaluate={run}", "algorithm.inner_steps=3"], "algorithm.inner_steps: must not be given"),
+        (["evaluate={run}", "training.curve_points=3"], "training.curve_points: must not be giv"),
+        (["evaluate={run}", "runtime.jit=true"], "runtime.jit: must not be given with evaluate="),
+        (["evaluate={run}", "runtime=compiled"], "runtime: must not be given with evaluate="),
         (["evaluate={run}", "task=sinusoid"], "task=sinusoid: must be one whose score is accuracy"),
         (["evaluate={run}", "task.ways=3"], "task.ways=3: must be at most 2, the outputs"),
     ],

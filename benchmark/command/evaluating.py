@@ -7,9 +7,12 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.command.identity import NEUTRAL
 from benchmark.engine import settled
 from benchmark.running.named import record_of
+from results.schema import FILES
 from tasks.checks import ConfigError
 
 TRAINED = ("seed", "model", "algorithm")  # what a training is, beside its tasks
+DONE = (*TRAINED, "training", "runtime", "resume")  # of no use once it is done, but for ANEW
+ANEW = [key for key in NEUTRAL if key.startswith("runtime.")]  # how to compute what is new
 
 
 def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
@@ -23,10 +26,10 @@ def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     if run is None:
         return cfg
     plain = {str(key): cfg[key] for key in cfg}
-    kept = OmegaConf.create(settled(record_of("evaluate", run)["config"]))
+    kept = OmegaConf.create(settled(record_of("evaluate", run, FILES)["config"]))
     typed = [override.lstrip("+~").split("=")[0] for override in overrides]
     for key in typed:
-        if key.split(".")[0] in (*TRAINED, "resume"):
+        if key.split(".")[0] in DONE and key not in ANEW:
             raise ConfigError(
                 f"{key}: must not be given with evaluate={run}, whose training is done"
             )
@@ -36,7 +39,7 @@ def with_training_of_run(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         plain["tested"] = tested
     if "experiment" not in typed:
         plain["evaluation"] = asked(cfg, kept, "evaluation", typed)
-    of_training = {k: v for k, v in kept.runtime.items() if f"runtime.{k}" not in NEUTRAL}
+    of_training = {k: v for k, v in kept.runtime.items() if f"runtime.{k}" not in ANEW}
     plain["runtime"] = OmegaConf.merge(cfg.runtime, of_training)
     return OmegaConf.create(plain)
 

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from benchmark.command.compose import settings
+from benchmark.running.named import record_of
 from benchmark.running.startup import start_tensorflow
-from results.schema import PAGE
+from results.schema import ARRAYS, PAGE
 from tasks.checks import ConfigError
 
 DESCRIPTION, EXAMPLES = __doc__.split("\n", 1)
@@ -42,10 +43,11 @@ def main() -> int:
     """Make the page and say where it lies. Returns the exit code."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     asked = arguments()
-    start_tensorflow(settings().runtime)
-    from benchmark.page.page import write_page
-
     try:
+        record_of("run", asked.run, [ARRAYS])  # a mistyped name need not wait for TensorFlow
+        start_tensorflow(settings().runtime)
+        from benchmark.page.page import write_page
+
         path = write_page(asked.run, asked.output)
     except (ConfigError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

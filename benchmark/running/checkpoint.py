@@ -25,6 +25,7 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
         "iteration": progress.iteration,
         "curve": progress.curve,
         "seconds": progress.seconds,
+        "images": progress.images,
     }
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     arrays |= {f"learner/{i}": value for i, value in enumerate(progress.learner)}
@@ -77,6 +78,7 @@ def read(path: Path) -> tuple[str, Progress]:
         meta["curve"],
         scores,
         meta["seconds"],
+        meta.get("images"),  # earlier versions have none
     )
     return meta["fingerprint"], progress
 

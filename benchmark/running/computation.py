@@ -36,6 +36,6 @@ def compute(interruption: Interruption, settings: Settings, directory: Path, beg
     if record.is_completed(begun):
         done["evaluated_again"][-1] |= now
     else:
-        done |= {"status": "completed", "data": settings.task.describe(), **now}
+        done |= {"status": "completed", "data": run.data, **now}
     record.write(directory, done)  # before the end of the tracking, which may fail or hang
     reporter.finish(done)

@@ -28,6 +28,7 @@ def take_up(record: dict[str, Any], directory: Path, progress: Progress) -> Prog
         curve=record["learning_curve"],
         scores=parts.longest(kept, progress.scores),
         seconds=progress.seconds,
+        images=progress.images,
     )
 
 

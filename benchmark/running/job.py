@@ -53,11 +53,11 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
             )
         if before is not None and record.is_completed(before):
             record.put_aside_damaged_files(directory, before)
-        if not record.is_completed(before) and settings.resume:
-            before = take_over(settings, directory) or before
         if record.is_completed(before) and not (settings.resume and is_usable(directory)):
             record.set_aside(directory)
             before = None
+        if not record.is_completed(before) and settings.resume:
+            before = take_over(settings, directory) or before
         if not settings.resume:
             checkpoint.clear(directory)
         if before is not None and record.is_completed(before):

@@ -15,6 +15,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from benchmark.running.named import damaged_files
 from results.schema import (
     CURVE,
     CURVE_COLUMNS,
@@ -24,6 +25,7 @@ from results.schema import (
     SCHEMA,
     SCORES,
     digest,
+    is_whole,
     seal,
 )
 from tasks.checks import ConfigError
@@ -61,7 +63,7 @@ def read(directory: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
             raise ValueError("not a record")
-        if is_completed(found) and "seal" in found and found["seal"] != seal(found):
+        if is_completed(found) and not is_whole(found):
             raise ValueError("its seal does not fit")
     except FileNotFoundError:
         return None
@@ -73,18 +75,12 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 
 def put_aside_damaged_files(directory: Path, record: dict[str, Any]) -> None:
-    """Rename the files beside a completed record that are not those it was completed with.
-
-    Not while it is evaluated further: scores may then be newer than the record.
-    """
-    if any(again["finished"] is None for again in record.get("evaluated_again", [])):
-        return
-    for name, expected in record.get("digests", {}).items():
+    """Rename the files beside a completed record that are not those it was completed with."""
+    for name in damaged_files(directory, record):
         path = directory / name
-        if path.exists() and digest(path.read_bytes()) != expected:
-            log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
-            if name == CURVE:
-                write_curve(directory, record["learning_curve"])
+        log.warning("%s is damaged: kept as %s", path, put_aside(path).name)
+        if name == CURVE:
+            write_curve(directory, record["learning_curve"])
 
 
 def is_completed(record: dict[str, Any] | None) -> bool:

@@ -15,6 +15,7 @@ from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.scoring import Scoring, must_be_finite
+from benchmark.running.unchanged import check_images, check_network
 from benchmark.training import Trainer, as_learner
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Run:
         self.settings, self.directory, self.interruption = settings, directory, interruption
         self.begun, task = begun, settings.task
         distribution = task.load()
+        self.data = task.describe()
         tested = distribution if settings.tested == task else settings.tested.load()
         self.network = build_network(settings.model, task, settings.seed)
         inner = settings.algorithm.inner_loop(self.network, task.metric, settings.runtime.engine)
@@ -43,6 +45,12 @@ class Run:
         self.progress = checkpoint.load(directory, settings.identity) or fresh
         if record.is_completed(begun):
             self.progress = finished.take_up(begun, directory, self.progress)
+        images = self.data.get("sha256")
+        if settings.tested == task or not record.is_completed(begun):  # those of training count
+            known = begun.get("data", {}).get("sha256"), self.progress.images
+            check_images(settings, images, *known)
+            self.progress.images = images
+        check_network(settings, self.progress, self.network.initial)
         self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done

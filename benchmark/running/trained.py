@@ -10,8 +10,8 @@ from typing import Any
 from benchmark.command.identity import fingerprint
 from benchmark.config import Settings
 from benchmark.running import initialisation, record
-from benchmark.running.named import directory_of
-from results.schema import ARRAYS, RECORD
+from benchmark.running.named import damaged_files, directory_of, record_of
+from results.schema import ARRAYS, FILES, RECORD, is_whole
 
 log = logging.getLogger(__name__)
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a record raises
@@ -39,6 +39,7 @@ def take_over(settings: Settings, directory: Path) -> dict[str, Any] | None:
     there is none. Raises ConfigError where the run that is named cannot be used.
     """
     if settings.source is not None:
+        record_of("evaluate", settings.source, FILES)
         initialisation.of_run("evaluate", settings.source)
         found = directory_of(settings.source)
     elif not (places := find_training(settings.identity, directory)):
@@ -47,7 +48,10 @@ def take_over(settings: Settings, directory: Path) -> dict[str, Any] | None:
         found = places[0]
         log.info("trained already: %s", found)
     record.copy(found, directory)
-    return record.read(directory)
+    taken = record.read(directory)
+    if taken is not None:
+        record.put_aside_damaged_files(directory, taken)  # of scores the others are made again
+    return taken
 
 
 def find_training(identity: str, directory: Path) -> list[Path]:
@@ -99,6 +103,7 @@ def is_training(run: Path, identity: str) -> bool:
     try:
         found = json.loads((run / RECORD).read_bytes())
         same = found["status"] == "completed" and fingerprint(found["config"]) == identity
-        return same and initialisation.can_be_read(run)
+        whole = is_whole(found) and ARRAYS not in damaged_files(run, found)
+        return same and whole and initialisation.can_be_read(run)
     except (OSError, *DAMAGED):
         return False
