@@ -115,7 +115,8 @@ def accuracies(
     numbers = or_error(parser, "--published", partial(numbers_of, compared)) if compared else False
     if any(getattr(options, name) for name in INSTEAD) and not options.report:
         return []
-    made = tables.accuracy_tables(found, options.rows, options.columns, numbers)
+    keys = (options.rows, options.columns)
+    made = or_error(parser, "--rows", partial(tables.accuracy_tables, found, *keys, numbers))
     if options.cost is None:
         return made
     target = None if options.cost is True else options.cost

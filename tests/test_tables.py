@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
 from results import grouping, labels, records, tables
-from results.compare import comparison, paired, planning
+from results.compare import comparison, paired, planning, ranking
 from tests import fake_records as fake
 
 
@@ -572,6 +572,42 @@ def test_latex_fits_the_line_and_has_real_minus_signs(tmp_path):
 )
 def test_numbers_as_shown(mean, half_width, metric, text):
     assert tables.show_number(mean, half_width, metric) == text
+
+
+def test_cells_that_are_called_the_same_stay_apart(tmp_path):
+    """Two methods whose names differ in capitals, and a transduction that is not stated."""
+    for method, value in [("reptile", 0.5), ("Reptile", 0.6)]:
+        rows = [fake.evaluation(1, None, value + 0.1), fake.evaluation(1, False, value)]
+        settings = {"algorithm.name": method}
+        fake.write(tmp_path / method, fake.record(settings, evaluations=rows, baselines=[]))
+    found = records.read_records([tmp_path])
+    shown = tables.layout(tables.accuracy_tables(found)[0])
+    assert shown["method"].tolist() == ["Reptile", "reptile"]
+    plain, unknown = (
+        shown[f"5-way 1-shot (ways 5, shots 1, transductive {stated})"] for stated in ("false", "-")
+    )
+    assert [text[:5] for text in [*plain, *unknown]] == ["60.00", "50.00", "70.00", "60.00"]
+    assert grouping.select(found.completed, ["method=Reptile"])["method"].unique() == ["Reptile"]
+
+
+def test_a_column_is_no_row_as_well(tmp_path):
+    found = records.read_records([fake.sweep(tmp_path)])
+    table = tables.accuracy_tables(found, columns=["method"])[0]
+    assert "method" not in table.rows and table.columns == ["method"]
+    assert len(tables.layout(table).columns) == len(table.rows) + 3
+    with pytest.raises(grouping.BadOption, match="'seed' cannot be in --rows and --columns"):
+        tables.accuracy_tables(found, ["seed"], ["seed"])
+    keys = ["method", "shots", "transductive", "meta_iterations", "seed"]
+    with pytest.raises(grouping.BadOption, match="nothing is left for the rows"):
+        tables.accuracy_tables(found, columns=keys)
+    with pytest.raises(grouping.BadOption, match="no two methods to rank"):  # not of the keys
+        ranking.rankings(found, ["shots", "method"])
+
+
+def test_a_truth_is_spelled_as_in_csv_too(tmp_path):
+    found = records.read_records([fake.sweep(tmp_path)])
+    chosen = grouping.select(found.completed, ["transductive=False"])
+    assert set(chosen["transductive"]) == {False}
 
 
 # --- paired comparison ---------------------------------------------------------------------------
