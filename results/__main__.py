@@ -12,7 +12,7 @@ from results import findings, formats, paper, records, tables
 from results.compare import against, costs, paired, planning, ranking
 from results.compare.other_numbers import numbers_of
 from results.grouping import BadOption, narrow, resolve_key
-from results.options import Parser, build_parser
+from results.options import Parser, build_parser, refuse_unused
 
 Result = TypeVar("Result")
 
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --fail-on-worse: needs --against")
     if bool(options.plan) != (options.margin is not None):
         parser.error("argument --plan: needs --margin POINTS, and --margin needs --plan A B")
+    refuse_unused(options, parser)
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
     try:
