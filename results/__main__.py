@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        parser.error(f"cannot write {error.filename}: {error.strerror}")
+        file = error.filename or options.output or "to standard output"
+        parser.error(f"cannot write {file}: {error.strerror}")
     return 0
 
 

@@ -335,6 +335,12 @@ def test_a_file_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
     assert fails(capsys, runs, "--output", tmp_path) == f"cannot write {tmp_path}: Is a directory"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_one_line_that_names_the_file(runs, capsys):
+    said = fails(capsys, runs, "--output", "/dev/full")
+    assert said == "cannot write /dev/full: No space left on device"
+
+
 def test_no_directory_is_one_line(capsys):
     assert fails(capsys) == "the following arguments are required: DIR"
 
