@@ -12,7 +12,7 @@ from results import findings, formats, paper, records, tables
 from results.compare import against, costs, paired, planning, ranking
 from results.compare.other_numbers import numbers_of
 from results.grouping import BadOption, narrow, resolve_key
-from results.options import Parser, build_parser
+from results.options import Parser, build_parser, refuse_unused
 
 Result = TypeVar("Result")
 
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --fail-on-worse: needs --against")
     if bool(options.plan) != (options.margin is not None):
         parser.error("argument --plan: needs --margin POINTS, and --margin needs --plan A B")
+    refuse_unused(options, parser)
     if options.format == "parquet" and options.output is None:
         parser.error("argument --format: parquet is binary and needs --output FILE")
     try:
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        parser.error(f"cannot write {error.filename}: {error.strerror}")
+        file = error.filename or options.output or "to standard output"
+        parser.error(f"cannot write {file}: {error.strerror}")
     return 0
 
 
@@ -115,7 +117,8 @@ def accuracies(
     numbers = or_error(parser, "--published", partial(numbers_of, compared)) if compared else False
     if any(getattr(options, name) for name in INSTEAD) and not options.report:
         return []
-    made = tables.accuracy_tables(found, options.rows, options.columns, numbers)
+    keys = (options.rows, options.columns)
+    made = or_error(parser, "--rows", partial(tables.accuracy_tables, found, *keys, numbers))
     if options.cost is None:
         return made
     target = None if options.cost is True else options.cost

@@ -88,18 +88,20 @@ def matching(known: Sequence[str], wanted: str, column: str) -> list[str]:
     """The known values that a user's 'a,b' means; a method may be spelled as in the tables."""
     meant = []
     for choice in [wanted] if wanted in known else wanted.split(","):
-        found = [value for value in known if is_meant(value, choice.strip(), column)]
+        word = choice.strip()
+        found = [value for value in known if value == word or same_number(value, word)]
+        found = found or [value for value in known if is_called(value, word, column)]
         if not found:
             raise BadOption(f"no record has {column} = {choice!r}; it takes {', '.join(known)}")
         meant += found
     return meant
 
 
-def is_meant(value: str, choice: str, column: str) -> bool:
-    """Whether a user's word means a value."""
-    if value == choice or same_number(value, choice):
-        return True
-    return column == "method" and choice.casefold() in (value, method_name(value).casefold())
+def is_called(value: str, word: str, column: str) -> bool:
+    """Whether a user's word spells a value otherwise: a method as in the tables, True for true."""
+    if value in ("true", "false"):
+        return word.casefold() == value
+    return column == "method" and word.casefold() in (value, method_name(value).casefold())
 
 
 def same_number(text: str, other: str) -> bool:

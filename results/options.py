@@ -41,12 +41,32 @@ exit status
   2 an option is wrong"""
 
 
+OF_REPORT = ("rows", "columns", "cost", "published")
+"""Options of the table of accuracies, which a report shows too."""
+
+UNUSED = {
+    **{mode: OF_REPORT for mode in ("compare", "plan", "against", "findings")},
+    "rank": ("cost", "published"),
+    "watch": (*OF_REPORT, "where", "format", "wide", "output", "figures"),
+}
+"""What each of the other tables makes no use of."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         """Leave with the message alone."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+def refuse_unused(options: argparse.Namespace, parser: Parser) -> None:
+    """Leave with an error where an option was given that what is to be shown makes no use of."""
+    for mode in (mode for mode in UNUSED if getattr(options, mode)):
+        reported = OF_REPORT if options.report and mode != "watch" else ()
+        for name in (name for name in UNUSED[mode] if name not in reported):
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"argument --{name}: --{mode} makes no use of it")
 
 
 def build_parser() -> Parser:

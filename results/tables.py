@@ -17,6 +17,7 @@ from results import formats, records, schema
 from results.compare import power, standing
 from results.compare.comparison import compare_with_published
 from results.grouping import (
+    BadOption,
     baselines_last,
     resolve_key,
     row_keys,
@@ -97,7 +98,7 @@ def accuracy_tables(
         published: compare with the published numbers, ours (True) or these.
 
     Raises:
-        BadOption: see `resolve_key`.
+        BadOption: see `resolve_key`; a key is asked for as row and column.
     """
     by_metric = {
         metric: found.completed[found.completed["metric"] == metric] for metric in schema.METRICS
@@ -120,6 +121,10 @@ def one_table(
     also where they follow from each other, as in a random search."""
     across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
     down = [resolve_key(key, frame) for key in (["method"] if rows is None else rows)]
+    if rows is None:
+        down = [key for key in down if key not in across]
+    elif columns is not None and (twice := [key for key in down if key in across]):
+        raise BadOption(f"{twice[0]!r} cannot be in --rows and --columns at once")
     said = [key for key in dict.fromkeys(across) if key not in down]
     across = [key for key in said if columns is not None or is_telling(key, frame)]
     if "seed" in [*across, *down]:
@@ -133,7 +138,8 @@ def one_table(
         needed = [key for key in needed if key != "algorithm.name"]  # it is the method
     else:
         needed = row_keys(frame, [*across, *down])
-    down = list(dict.fromkeys([*down, *needed]))
+    if not (down := list(dict.fromkeys([*down, *needed]))):
+        raise BadOption("nothing is left for the rows: name a key that is none of the columns")
     cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
     cells = cells.drop(columns="runs")
     marked, undecided = standing.marks(frame, cells, down, across)
@@ -321,23 +327,23 @@ def layout(table: Table) -> pd.DataFrame:
     """The table as printed: text cells, one line a row, in the order of `table.cells`."""
     cells, usual = table.cells, usual_seeds(table.cells)
     notes = ["" if seeds == usual else f" [{counted(seeds, 'seed')}]" for seeds in cells["seeds"]]
-    text = pd.DataFrame({key: as_printed(key, cells[key]) for key in table.rows})
-    names = cells[table.columns].drop_duplicates().sort_values(table.columns)
-    text["_column"] = [column_label(line) for line in cells[table.columns].to_dict("records")]
     numbers = zip(cells["mean"], cells["ci95"], cells["ci95_new_classes"], strict=True)
     shown = [show_number(mean, width, table.metric, wider) for mean, width, wider in numbers]
     best = cells["best"].fillna(False)
-    text["_cell"] = [
+    shown = [
         formats.marked(number + note) if mark else number + note
         for number, note, mark in zip(shown, notes, best, strict=True)
     ]
-    order = [column_label(line) for line in names.to_dict("records")]
-    wide = text.groupby([*table.rows, "_column"], sort=False)["_cell"].first().unstack("_column")
-    rows = text[table.rows].drop_duplicates()
-    wide = wide.reindex(
-        pd.MultiIndex.from_frame(rows) if len(table.rows) > 1 else pd.Index(rows.iloc[:, 0])
-    )
-    wide = wide[order].fillna("-").reset_index()
+    # Cells stand by their keys: two that are called the same are still two.
+    down, across = (records.cell_numbers(cells, keys) for keys in (table.rows, table.columns))
+    text = pd.DataFrame({"row": down, "column": across, "cell": shown}, index=cells.index)
+    names = cells[table.columns].drop_duplicates().sort_values(table.columns)
+    rows = cells.loc[~text["row"].duplicated(), table.rows]
+    wide = text.pivot(index="row", columns="column", values="cell").fillna("-")
+    wide = wide.loc[text.loc[rows.index, "row"], text.loc[names.index, "column"]]
+    labels = pd.DataFrame({key: as_printed(key, rows[key]) for key in table.rows})
+    wide = wide.set_axis(column_labels(names), axis="columns").reset_index(drop=True)
+    wide = pd.concat([labels, wide], axis="columns")
     if table.cost is not None:
         wide = pd.concat([wide, table.cost], axis="columns")
     named = wide.rename(columns={key: short_key(key, table.rows) for key in table.rows})
@@ -346,9 +352,24 @@ def layout(table: Table) -> pd.DataFrame:
 
 
 def as_printed(key: str, values: pd.Series) -> list[str]:
-    if key == "method":
-        return [method_name(value) for value in values]
-    return [show_value(value) for value in values]
+    """The values of a key; a method's own name where two methods would be called the same."""
+    plain = [show_value(value) for value in values]
+    if key != "method":
+        return plain
+    called = {value: method_name(value) for value in plain}
+    names = list(called.values())
+    return [value if names.count(called[value]) > 1 else called[value] for value in plain]
+
+
+def column_labels(columns: pd.DataFrame) -> list[str]:
+    """`column_label` of each line; with every key where two columns would be called the same."""
+    lines: Any = columns.to_dict("records")
+    labels = [column_label(line) for line in lines]
+    every = [", ".join(f"{key} {show_value(line[key])}" for key in line) for line in lines]
+    return [
+        f"{label} ({keys})" if labels.count(label) > 1 else label
+        for label, keys in zip(labels, every, strict=True)
+    ]
 
 
 def comparison_layout(comparison: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from results.__main__ import main
+from results.options import build_parser, refuse_unused
 from results.summary import write_summary
 from tests import fake_records as fake
 from tests.command import PROJECT
@@ -298,6 +299,17 @@ def test_a_running_job_can_be_plotted(tmp_path, capsys):
             "argument --compare: not allowed with argument --findings",
         ),
         (
+            ["--compare", "reptile", "scratch", "--rows", "method"],
+            "argument --rows: --compare makes no use of it",
+        ),
+        (["--rank", "--cost"], "argument --cost: --rank makes no use of it"),
+        (
+            ["--watch", "--report", "r.html", "--published"],
+            "argument --published: --watch makes no use of it",
+        ),
+        (["--watch", "--where", "shots=1"], "argument --where: --watch makes no use of it"),
+        (["--findings", "--columns", "ways"], "argument --columns: --findings makes no use of it"),
+        (
             ["--compare", "reptile", "protonet"],
             "argument --compare: no record has method = "
             "'protonet'; it takes nearest_neighbour, reptile, scratch",
@@ -312,8 +324,21 @@ def test_a_wrong_option_is_one_line_with_what_is_allowed(runs, capsys, arguments
     assert said.startswith(message)
 
 
+def test_the_keys_of_a_report_may_stand_beside_another_table(runs, tmp_path):
+    options = build_parser().parse_args(
+        [str(runs), "--rank", "--cost", "--report", str(tmp_path / "page.html")]
+    )
+    refuse_unused(options, build_parser())
+
+
 def test_a_file_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
     assert fails(capsys, runs, "--output", tmp_path) == f"cannot write {tmp_path}: Is a directory"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_one_line_that_names_the_file(runs, capsys):
+    said = fails(capsys, runs, "--output", "/dev/full")
+    assert said == "cannot write /dev/full: No space left on device"
 
 
 def test_no_directory_is_one_line(capsys):

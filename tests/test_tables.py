@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from benchmark.command.compose import compose
 from results import grouping, labels, records, tables
-from results.compare import comparison, paired
+from results.compare import comparison, paired, planning, ranking
 from tests import fake_records as fake
 
 
@@ -574,6 +574,42 @@ def test_numbers_as_shown(mean, half_width, metric, text):
     assert tables.show_number(mean, half_width, metric) == text
 
 
+def test_cells_that_are_called_the_same_stay_apart(tmp_path):
+    """Two methods whose names differ in capitals, and a transduction that is not stated."""
+    for method, value in [("reptile", 0.5), ("Reptile", 0.6)]:
+        rows = [fake.evaluation(1, None, value + 0.1), fake.evaluation(1, False, value)]
+        settings = {"algorithm.name": method}
+        fake.write(tmp_path / method, fake.record(settings, evaluations=rows, baselines=[]))
+    found = records.read_records([tmp_path])
+    shown = tables.layout(tables.accuracy_tables(found)[0])
+    assert shown["method"].tolist() == ["Reptile", "reptile"]
+    plain, unknown = (
+        shown[f"5-way 1-shot (ways 5, shots 1, transductive {stated})"] for stated in ("false", "-")
+    )
+    assert [text[:5] for text in [*plain, *unknown]] == ["60.00", "50.00", "70.00", "60.00"]
+    assert grouping.select(found.completed, ["method=Reptile"])["method"].unique() == ["Reptile"]
+
+
+def test_a_column_is_no_row_as_well(tmp_path):
+    found = records.read_records([fake.sweep(tmp_path)])
+    table = tables.accuracy_tables(found, columns=["method"])[0]
+    assert "method" not in table.rows and table.columns == ["method"]
+    assert len(tables.layout(table).columns) == len(table.rows) + 3
+    with pytest.raises(grouping.BadOption, match="'seed' cannot be in --rows and --columns"):
+        tables.accuracy_tables(found, ["seed"], ["seed"])
+    keys = ["method", "shots", "transductive", "meta_iterations", "seed"]
+    with pytest.raises(grouping.BadOption, match="nothing is left for the rows"):
+        tables.accuracy_tables(found, columns=keys)
+    with pytest.raises(grouping.BadOption, match="no two methods to rank"):  # not of the keys
+        ranking.rankings(found, ["shots", "method"])
+
+
+def test_a_truth_is_spelled_as_in_csv_too(tmp_path):
+    found = records.read_records([fake.sweep(tmp_path)])
+    chosen = grouping.select(found.completed, ["transductive=False"])
+    assert set(chosen["transductive"]) == {False}
+
+
 # --- paired comparison ---------------------------------------------------------------------------
 
 
@@ -678,6 +714,94 @@ def test_conditions_can_be_compared(tmp_path):
         records.read_records([tmp_path]), "meta_iterations=2000", "meta_iterations=1000"
     )
     assert table["difference"].tolist() == pytest.approx([0.2])
+
+
+def write_scored(directory, method, value, *, steps=50, classes=None, metric="accuracy", **config):
+    """A run of one evaluation whose episodes all score `value`."""
+    row = fake.evaluation(1, False, value, steps=steps, metric=metric, classes="classes")
+    scores = {row["scores"]: np.full(400, value), **({"classes": classes} if classes else {})}
+    settings = {"algorithm.name": method, **config}
+    fake.write(directory, fake.record(settings, evaluations=[row], baselines=[]), scores)
+
+
+@pytest.mark.parametrize("first", ["fomaml", "others", "meta_iterations=500"])
+def test_what_only_the_second_side_varies_tells_lines_apart(tmp_path, first):
+    """No seed counts twice, and no two budgets are averaged."""
+    for seed in (0, 1):
+        for budget, value in [(1000, 0.4), (2000, 0.6)]:
+            config = {"algorithm.meta_iterations": budget, "seed": seed}
+            write_scored(tmp_path / f"r{budget}{seed}", "reptile", value, **config)
+        config = {"algorithm.meta_iterations": 500, "seed": seed}
+        write_scored(tmp_path / f"f{seed}", "fomaml", 0.3, **config)
+    table, problems = paired.paired_table(records.read_records([tmp_path]), first, "reptile")
+    budgets = dict(zip(table["algorithm.meta_iterations of reptile"], table["second"], strict=True))
+    assert budgets == pytest.approx({1000: 0.4, 2000: 0.6}) and problems == []
+    assert table["seeds"].tolist() == [2, 2]
+    shown = paired.paired_layout(table, [first, "reptile"])
+    assert shown["meta_iterations of reptile"].tolist() == ["1000", "2000"]
+
+
+def test_an_evaluation_is_not_paired_with_itself(tmp_path):
+    for budget, value in [(1000, 0.4), (2000, 0.6)]:
+        config = {"algorithm.meta_iterations": budget}
+        write_scored(tmp_path / str(budget), "reptile", value, **config)
+    found = records.read_records([tmp_path])
+    table, problems = paired.paired_table(found, "meta_iterations=2000", "reptile")
+    assert table["difference"].tolist() == pytest.approx([0.2]) and problems == []
+    assert table["algorithm.meta_iterations of reptile"].tolist() == [1000]
+    with pytest.raises(grouping.BadOption, match="'reptile' and 'reptile' are the same"):
+        paired.paired_table(found, "reptile", "reptile")
+
+
+def test_a_seed_that_is_there_twice_is_refused(tmp_path):
+    for budget in (1000, 2000):
+        write_scored(tmp_path / f"r{budget}", "reptile", 0.5, **{"task.train_shots": budget})
+    write_scored(tmp_path / "f", "fomaml", 0.5)
+    pairs, _, _ = paired.pairs_of(records.read_records([tmp_path]), "fomaml", "reptile")
+    table, problems = paired.differences_of(pairs, ["shots"])
+    assert table.empty and problems[0].startswith("not compared: seed 0 is there more than once")
+
+
+def test_what_one_method_lacks_keeps_no_other_from_its_counterpart(tmp_path):
+    """Two budgets of both methods, and one that states none; what stays alone is named."""
+    for budget, gain in [(1000, 0.1), (2000, 0.2)]:
+        config = {"algorithm.meta_iterations": budget}
+        write_scored(tmp_path / f"r{budget}", "reptile", 0.5, **config)
+        write_scored(tmp_path / f"f{budget}", "fomaml", 0.5 + gain, **config)
+    write_scored(tmp_path / "n", "none", 0.3, **{"algorithm.meta_iterations": None})
+    write_scored(tmp_path / "late", "maml", 0.5, seed=7)
+    write_scored(tmp_path / "r mse", "reptile", 0.5, metric="mse")
+    write_scored(tmp_path / "f mse", "fomaml", 0.4, metric="mse")
+    table, problems = paired.paired_table(records.read_records([tmp_path]), "others", "reptile")
+    lines = table[["metric", "method", "algorithm.meta_iterations", "difference"]]
+    assert [tuple(line) for line in lines.round(3).itertuples(index=False)] == [
+        ("accuracy", "fomaml", 1000, 0.1),
+        ("accuracy", "none", 1000, -0.2),
+        ("accuracy", "fomaml", 2000, 0.2),
+        ("accuracy", "none", 2000, -0.2),
+        ("mse", "fomaml", 2000, -0.1),
+    ]
+    assert problems == ["not (or not each seed) compared with 'reptile': MAML, 5-way 1-shot"]
+
+
+def test_episodes_of_other_classes_are_compared_unpaired(tmp_path):
+    for seed in (0, 1):
+        for method, first in [("reptile", 0), ("fomaml", 0), ("maml", 5)]:
+            classes = [range(first, first + 5)] * 400
+            value = 0.5 + 0.05 * first + 0.1 * seed
+            write_scored(tmp_path / f"{method}{seed}", method, value, classes=classes, seed=seed)
+    found = records.read_records([tmp_path])
+    table, _ = paired.paired_table(found, "others", "reptile")
+    assert dict(zip(table["method"], table["paired"], strict=True)) == {
+        "fomaml": True,
+        "maml": False,
+    }
+    assert table["ci95"].iloc[0] == pytest.approx(0) and table["ci95"].iloc[1] > 0.1
+    text = str(paired.render_paired(table, ["others", "reptile"], "text"))
+    assert text.count(", unpaired") == 1 and "Unpaired: the episodes differ" in text
+    made, problems = planning.plans(found, "others", "reptile", 1)
+    assert [plan.keys["method"] for plan in made] == ["fomaml"]
+    assert problems[0].startswith("not planned, since the episodes differ: MAML, 5-way 1-shot")
 
 
 def test_a_paired_squared_error_keeps_its_digits(tmp_path):

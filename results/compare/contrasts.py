@@ -150,6 +150,18 @@ def paired(first: Side, second: Side) -> Contrast:
     )
 
 
+def mean(side: Side) -> float:
+    """The mean of a side over its seeds."""
+    return float(np.mean([one.scores.mean(dtype=float) for one in side.values()]))
+
+
+def shared_means(first: Side, second: Side) -> tuple[float, float]:
+    """The mean of each side over the seeds and episodes that both have, which `paired` compares."""
+    counts = {s: min(first[s].scores.size, second[s].scores.size) for s in set(first) & set(second)}
+    cut = [{s: Measured(side[s].scores[:n]) for s, n in counts.items()} for side in (first, second)]
+    return mean(cut[0]), mean(cut[1])
+
+
 def difference_of(first: Measured, second: Measured) -> Measured:
     """The differences of two evaluations on the episodes that both met."""
     count = min(first.scores.size, second.scores.size)

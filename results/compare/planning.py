@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from results import formats, reading, records, statistics
+from results import formats, records, statistics
 from results.compare import contrasts
-from results.compare.contrasts import Contrast, Measured, Reader
-from results.compare.paired import pairs_of
+from results.compare.contrasts import Contrast, Reader, Side
+from results.compare.paired import measured, pairs_of
 from results.compare.power import MOST_SEEDS, POWER, Spread, seeds_at_worst, seeds_needed, spread_of
 from results.compare.standing import sign_of
 from results.grouping import BadOption
-from results.labels import counted, duration, protocol_labels, short_key, show_value
+from results.labels import counted, duration, protocol_labels, row_label, short_key, show_value
 from results.tables import DEFAULT_COLUMNS, show_difference
 
 FACTORS = (1, 2, 4, 8, 16, 32)
@@ -85,31 +85,26 @@ def plans(
     Raises:
         BadOption: as `paired.pairs_of`; no pair has its scores.
     """
-    pairs, keys = pairs_of(found, first, second)
-    made, problems, reader = [], [], Reader()
+    pairs, keys, problems = pairs_of(found, first, second)
+    made, reader = [], Reader()
     groups: Any = pairs.groupby(keys, dropna=False, sort=True)
     for values, group in groups:
         try:
-            sides = [side_of(group, name, reader) for name in ("first", "second")]
-        except reading.DamagedRecord as error:
+            sides = measured(group, reader)
+        except ValueError as error:
             problems.append(str(error))
             continue
         named = dict(zip(keys, values, strict=True))
+        if not contrasts.same_episodes(*sides):
+            problems.append(f"not planned, since the episodes differ: {row_label(named)}")
+            continue
         made.append(plan(named, sides, margin, cost_of(group, found.runs, sides[0])))
     if not made:
         raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
     return made, problems
 
 
-def side_of(group: pd.DataFrame, name: str, reader: Reader) -> dict[str, Measured]:
-    """The evaluations of one side of pairs, by their seeds."""
-    own = {f"{key}_{name}": key for key in ("run", "scores", "classes", "test_classes")}
-    return reader.side(group.rename(columns=own))
-
-
-def plan(
-    keys: dict[str, Any], sides: Sequence[dict[str, Measured]], margin: float, cost: Cost
-) -> Plan:
+def plan(keys: dict[str, Any], sides: Sequence[Side], margin: float, cost: Cost) -> Plan:
     """The cheapest plan for one protocol: more seeds, or more episodes of each."""
     difference = contrasts.paired(*sides)
     shared = sorted(set(sides[0]) & set(sides[1]))
@@ -136,7 +131,7 @@ def seconds_of(needed: int, episodes: int, now: Contrast, cost: Cost) -> float:
     return more * cost.training + (more + again) * episodes * cost.episode
 
 
-def cost_of(group: pd.DataFrame, runs: pd.DataFrame, side: dict[str, Measured]) -> Cost:
+def cost_of(group: pd.DataFrame, runs: pd.DataFrame, side: Side) -> Cost:
     """The cost of one more seed, the mean of those there are; a run that holds both counts once."""
     timing = ("timing.train_seconds", "timing.evaluation_seconds")
     if any(key not in runs for key in timing):

@@ -15,7 +15,7 @@ from results import formats, records, schema, tables
 from results.compare import standing
 from results.compare.contrasts import Measured, Reader, Side
 from results.compare.standing import Place, sign_of
-from results.grouping import BadOption
+from results.grouping import BadOption, resolve_key
 from results.labels import ONE_TRAINING, column_label, method_name, short_key, show_value
 
 PROTOCOL = ("split", "steps", "queries")
@@ -75,7 +75,9 @@ def rankings(
     for metric in schema.METRICS:
         frame = found.completed[found.completed["metric"] == metric]
         if len(frame):
-            across = list(columns) if columns is not None else columns_of(frame)
+            down = [resolve_key(key, frame) for key in rows or []]
+            usual = [key for key in columns_of(frame) if key not in down]
+            across = usual if columns is None else list(columns)
             table = tables.one_table(frame, rows, across, False, found.swept)
             made.append(ranking_of(table, frame))
     if not any(len(ranking.lines) for ranking in made):
