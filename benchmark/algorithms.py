@@ -230,15 +230,15 @@ class FirstOrder(Algorithm):
         self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
         """The weighted sum of the inner steps' displacements."""
-        displacement, start, weights = 0.0, learner, self.weights()
+        import tensorflow as tf
+
+        displacement, start, weights = tf.zeros_like(learner.params), learner, self.weights()
         for first, last, weight in runs_of_equal(weights[: order.shape[0]]):
             after = inner.adapt(start, episode.support_x, episode.support_y, order[first:last])
             if weight:
                 displacement += weight * (after.params - start.params)
             start = after
         if self.tail_shots:
-            import tensorflow as tf
-
             whole = tf.range(episode.query_y.shape[0])[None]
             after = inner.adapt(start, episode.query_x, episode.query_y, whole)
             displacement += weights[-1] * (after.params - start.params)
