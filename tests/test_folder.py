@@ -301,6 +301,14 @@ def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
             "the images of a class in one folder, but those of a are in a/x and a/y",
         ),
         ({"a": 2, "b": 2}, "a folder that holds at least 4 class folders, not 2"),
+        (
+            {"train/a": 2, "train/b": 2, "test/c": 2, "test/d": 2, "x": 2, "y/z": 2, "none": 0},
+            "train and test would be read as splits, but beside them are x, y; a class cannot be c",
+        ),
+        (
+            {"bus": 2, "car": 2, "train": 2, "tram": 2},
+            "train would be read as splits, but beside them are bus, car, tram; a class",
+        ),
         ({"train/a": 2, "train/b": 2}, "a folder with class folders in test/ too, beside those it"),
         (
             {"train/a": 2, "train/b": 2, "test/b": 2},
