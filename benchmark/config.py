@@ -171,6 +171,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 
     Raises ConfigError, one line naming the key, the value and what is allowed.
     """
+    check_text(overrides)
     fixed = {"evaluation": Evaluation, "training": Training, "runtime": Runtime}
     kinds = {"task": Task, "model": Model, "algorithm": Algorithm, "tracking": Tracking}
     allowed = {"seed", "resume", *fixed, *kinds}
@@ -243,6 +244,14 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         raise ConfigError(f"{prefix}{field}={value}: must be of type {name}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}: {first_line(error)}") from error
+
+
+def check_text(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for bytes that are no UTF-8: a record could not be read with them."""
+    for override in overrides:
+        shown = override.encode(errors="backslashreplace").decode()
+        key, _, value = shown.partition("=")
+        require(shown == override, key, value, "text in UTF-8; rename or link to what it names")
 
 
 def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:

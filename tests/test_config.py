@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -209,6 +210,13 @@ def refusal(cfg):
         config.load(cfg)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_what_is_no_utf8_is_refused():
+    """It would stand in a record that could not be read."""
+    typed = os.fsdecode(b"model.name=b\xe9")
+    with pytest.raises(ConfigError, match=r"^model\.name=b\\udce9: must be text in UTF-8; "):
+        config.load(compose(), [typed])
 
 
 @pytest.mark.parametrize(

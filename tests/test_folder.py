@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -272,6 +273,14 @@ def test_names_may_be_anything_and_what_is_no_image_is_passed_over(tmp_path):
     sets = load(f"'{root}'", tmp_path, "task.train_shots=1", "evaluation.shots=[1]").loaded
     counts = {n: c.of(i).shape[0] for c in sets.values() for i, n in enumerate(c.names)}
     assert counts == {**dict.fromkeys(names, 4), "42": 5}
+
+
+def test_names_need_be_no_text(tmp_path):
+    """Bytes that are no UTF-8, as old archives leave them, in the name of a class and of a file."""
+    root = write_folder(tmp_path / "d", {**dict.fromkeys("abc", 2), os.fsdecode(b"\xff\xfe"): 2})
+    (root / "a" / "000.jpg").rename(root / "a" / os.fsdecode(b"caf\xe9.jpg"))
+    sets = load(root, tmp_path, "task.train_shots=1", "evaluation.shots=[1]").loaded
+    assert sum(chosen.counts.sum() for chosen in sets.values()) == 8
 
 
 def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
