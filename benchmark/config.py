@@ -35,6 +35,9 @@ LARGEST = {
     "training.curve_points": 10**4,
     "model.filters": 2**13,
     "model.hidden": 2**13,
+    "runtime.cores": 2**10,
+    "runtime.threads": 2**10,
+    "task.size": 2**11,
 }
 LONGEST = 10**8  # examples that one adaptation goes through
 CURVE_SPLITS = ("auto", "train", "validation", "test")

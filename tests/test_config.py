@@ -60,6 +60,8 @@ REFUSED = {
     "seed=99999999999999999999": "seed=99999999999999999999: must be at most 9223372036854775807",
     "training.curve_points=999999": "training.curve_points=999999: must be at most 10000",
     "model.filters=999999": "model.filters=999999: must be at most 8192",
+    "runtime.threads=100000": "runtime.threads=100000: must be at most 1024",
+    "runtime.cores=1025": "runtime.cores=1025: must be at most 1024",
     # zero and negative counts
     "seed=-1": "seed=-1: must be at least 0",
     "task.ways=-3": "task.ways=-3: must be at least 1",

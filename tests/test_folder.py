@@ -220,6 +220,8 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
             ["task.size=0"],
             "task.size=0: must be pixels a side, or [height, width], at least 1 each",
         ),
+        (["task.size=1000000"], "task.size=1000000: must be at most 2048"),
+        (["task.size=[84,2049]"], "task.size=[84, 2049]: must be at most 2048"),
         (
             ["task.size=[8,9]", "task.rotations=true"],
             "task.size=[8, 9]: must be square with task.r",
