@@ -47,6 +47,15 @@ REFUSED = {
     "evaluation.shots=5": "evaluation.shots=5: must be of type list[int]",
     "evaluation.shots=[one]": "evaluation.shots=['one']: must be of type list[int]",
     "evaluation.transductive=[7.5]": "evaluation.transductive=[7.5]: must be of type list[bool]",
+    "evaluation.shots=[[1]]": "evaluation.shots=[[1]]: must be of type list[int]",
+    "evaluation.splits=[[test]]": "evaluation.splits=[['test']]: must be of type list[str]",
+    "evaluation.transductive=[[true]]": "evaluation.transductive=[[True]]: must be of type list[b",
+    "evaluation.steps=[5,[1]]": "evaluation.steps=[5, [1]]: must be of type list[int]",
+    "evaluation.baselines=[{a:1}]": "evaluation.baselines=[{'a': 1}]: must be of type list[str]",
+    "model=mlp model.hidden=[[1]]": "model.hidden=[[1]]: must be of type list[int]",
+    "task=sinusoid task.phase=[[0],1]": "task.phase=[[0], 1.0]: must be of type list[float]",
+    "+tested=1": "tested=1: must be a group of settings",
+    "+tested=[1]": "tested=[1]: must be a group of settings",
     "seed=x": "seed=x: must be of type int",
     "resume=perhaps": "resume=perhaps: must be of type bool",
     # more than any machine could hold
@@ -275,6 +284,20 @@ def test_a_model_of_ones_own_is_found_by_its_path_and_as_strictly_read(tmp_path,
     assert config.load(cfg).model.width == 3
     cfg.model.width = "wide"
     assert refusal(cfg) == "model.width=wide: must be of type int"
+
+
+def test_a_module_of_ones_own_that_raises_is_named(tmp_path, monkeypatch):
+    (tmp_path / "my_broken.py").write_text("class Mine:\n    half = 1 / 0\n")
+    (tmp_path / "my_unread.py").write_text("class Mine:\nhalf = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = compose()
+    for module, why in {
+        "my_broken": "ZeroDivisionError: div",
+        "my_unread": "IndentationErr",
+    }.items():
+        cfg.model._target_ = f"{module}.Mine"
+        begins = f"model._target_={module}.Mine: must be the dotted path of a dataclass that can be"
+        assert refusal(cfg).startswith(f"{begins} imported ({why}")
 
 
 @pytest.mark.parametrize("name", ["FirstOrder", "MAML"])
