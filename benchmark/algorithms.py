@@ -56,8 +56,7 @@ class Algorithm:
         finite = "above 0 and finite"
         require(0 < rate < math.inf, "algorithm.inner_learning_rate", rate, finite)
         if self.outer_optimizer is not None:
-            rule = "above 0 with an outer optimizer, whose learning rate it is"
-            require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
+            self.check_outer_optimizer()
         for key in ("outer_step", "outer_step_final"):
             step = getattr(self, key)
             require(0 <= step < math.inf, f"algorithm.{key}", step, "at least 0 and finite")
@@ -83,6 +82,16 @@ class Algorithm:
                 f"at most {support} with algorithm.replacement=true, the size of the support set "
                 "(task.ways x task.train_shots)",
             )
+
+    def check_outer_optimizer(self) -> None:
+        """Its learning rate is the outer step and nothing else."""
+        rule = "above 0 with an outer optimizer, whose learning rate it is"
+        require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
+        named = self.outer_optimizer
+        own = named.get("config") if isinstance(named, dict) else None
+        free = not (isinstance(own, dict) and "learning_rate" in own)
+        rule = "without learning_rate, which is algorithm.outer_step"
+        require(free, "algorithm.outer_optimizer", named, rule)
 
     def inner_loop(
         self, network: "Network", metric: str, engine: str = "tensorflow"

@@ -88,6 +88,10 @@ REFUSED = {
     "algorithm.outer_step=-1": "algorithm.outer_step=-1.0: must be at least 0 and finite",
     "algorithm.outer_step_final=inf": "algorithm.outer_step_final=inf: must be at least 0 and fin",
     f"{ONE_ADAM}algorithm.outer_step=0": "algorithm.outer_step=0.0: must be above 0 with an outer",
+    "algorithm.outer_optimizer={class_name:adam,config:{learning_rate:0.3}}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'config': {'learning_rate': 0.3}}: must "
+        "be without learning_rate, which is algorithm.outer_step"
+    ),
     "evaluation.shots=[0]": "evaluation.shots=[0]: must be at least 1 each",
     "evaluation.shots=[]": "evaluation.shots=[]: must be a list of one or more distinct values",
     "evaluation.steps=[5,5]": "evaluation.steps=[5, 5]: must be a list of one or more distinct val",
