@@ -56,8 +56,7 @@ class Algorithm:
         finite = "above 0 and finite"
         require(0 < rate < math.inf, "algorithm.inner_learning_rate", rate, finite)
         if self.outer_optimizer is not None:
-            rule = "above 0 with an outer optimizer, whose learning rate it is"
-            require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
+            self.check_outer_optimizer()
         for key in ("outer_step", "outer_step_final"):
             step = getattr(self, key)
             require(0 <= step < math.inf, f"algorithm.{key}", step, "at least 0 and finite")
@@ -83,6 +82,16 @@ class Algorithm:
                 f"at most {support} with algorithm.replacement=true, the size of the support set "
                 "(task.ways x task.train_shots)",
             )
+
+    def check_outer_optimizer(self) -> None:
+        """Its learning rate is the outer step and nothing else."""
+        rule = "above 0 with an outer optimizer, whose learning rate it is"
+        require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
+        named = self.outer_optimizer
+        own = named.get("config") if isinstance(named, dict) else None
+        free = not (isinstance(own, dict) and "learning_rate" in own)
+        rule = "without learning_rate, which is algorithm.outer_step"
+        require(free, "algorithm.outer_optimizer", named, rule)
 
     def inner_loop(
         self, network: "Network", metric: str, engine: str = "tensorflow"
@@ -230,15 +239,15 @@ class FirstOrder(Algorithm):
         self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
         """The weighted sum of the inner steps' displacements."""
-        displacement, start, weights = 0.0, learner, self.weights()
+        import tensorflow as tf
+
+        displacement, start, weights = tf.zeros_like(learner.params), learner, self.weights()
         for first, last, weight in runs_of_equal(weights[: order.shape[0]]):
             after = inner.adapt(start, episode.support_x, episode.support_y, order[first:last])
             if weight:
                 displacement += weight * (after.params - start.params)
             start = after
         if self.tail_shots:
-            import tensorflow as tf
-
             whole = tf.range(episode.query_y.shape[0])[None]
             after = inner.adapt(start, episode.query_x, episode.query_y, whole)
             displacement += weights[-1] * (after.params - start.params)

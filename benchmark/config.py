@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -22,7 +22,7 @@ from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from results.schema import MOST_DIGITS, OWN_PACKAGES
 from tasks.base import Size, Task
-from tasks.checks import ConfigError, as_typed, require
+from tasks.checks import ConfigError, as_typed, one_line, require
 
 BASELINES = ("scratch", "nearest_neighbour")
 RESOLVED = ("budget", "evaluate")  # keys that have served once the configuration is composed
@@ -35,6 +35,9 @@ LARGEST = {
     "training.curve_points": 10**4,
     "model.filters": 2**13,
     "model.hidden": 2**13,
+    "runtime.cores": 2**10,
+    "runtime.threads": 2**10,
+    "task.size": 2**11,
 }
 READABLE = 10**MOST_DIGITS - 1  # the largest number of a record, of whatever it may be
 LONGEST = 10**8  # examples that one adaptation goes through
@@ -172,6 +175,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 
     Raises ConfigError, one line naming the key, the value and what is allowed.
     """
+    check_text(overrides)
     fixed = {"evaluation": Evaluation, "training": Training, "runtime": Runtime}
     kinds = {"task": Task, "model": Model, "algorithm": Algorithm, "tracking": Tracking}
     allowed = {"seed", "resume", *fixed, *kinds}
@@ -180,6 +184,9 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     for key in cfg:
         known = str(key) in {*allowed, "tested", *RESOLVED}
         require(known, str(key), cfg[key], f"a known key: {', '.join(sorted(allowed))}")
+    for group in (*fixed, *kinds, "tested"):
+        node = cfg.get(group)
+        require(isinstance(node, DictConfig | None), group, node, "a group of settings")
     chosen = {group: target(group, cfg[group], kind) for group, kind in kinds.items()}
     parts = {group: strict(group, cls, cfg[group]) for group, cls in (fixed | chosen).items()}
     node = cfg.get("tested")
@@ -203,10 +210,10 @@ def target(group: str, node: DictConfig, kind: type) -> type:
     module, _, name = MOVED.get(path, path).rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a module of one's own may raise anything
         raise ConfigError(
             f"{group}._target_={path}: must be the dotted path of a dataclass that can be imported "
-            f"({first_line(error)})"
+            f"({type(error).__name__}: {one_line(error)})"
         ) from error
     fits = isinstance(cls, type) and dataclasses.is_dataclass(cls) and issubclass(cls, kind)
     rule = f"a dataclass that inherits from {kind.__module__}.{kind.__name__}"
@@ -227,7 +234,9 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
     values = {key: value for key, value in as_dict(node).items() if key != "_target_"}
     prefix = f"{group}." if group else ""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(schema_of(cls), values))
+        made = OmegaConf.to_object(OmegaConf.merge(schema_of(cls), values))
+        check_lists(prefix, made)
+        return made
     except ConfigKeyError as error:
         names = ", ".join(field.name for field in dataclasses.fields(cls))
         key = error.full_key
@@ -244,6 +253,23 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         raise ConfigError(f"{prefix}{field}={value}: must be of type {name}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}: {first_line(error)}") from error
+
+
+def check_lists(prefix: str, made: Any) -> None:
+    """Raise ConfigError for a list within a list of numbers or words: OmegaConf lets it pass."""
+    for f in dataclasses.fields(made):
+        values, kinds = getattr(made, f.name), get_args(f.type)
+        if get_origin(f.type) is list and isinstance(kinds[0], type):
+            fits = all(isinstance(value, kinds) for value in values)
+            require(fits, f"{prefix}{f.name}", values, f"of type {f.type}")
+
+
+def check_text(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for bytes that are no UTF-8: a record could not be read with them."""
+    for override in overrides:
+        shown = override.encode(errors="backslashreplace").decode()
+        key, _, value = shown.partition("=")
+        require(shown == override, key, value, "text in UTF-8; rename or link to what it names")
 
 
 def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.config import Settings
+from benchmark.own_task import check_draw
 from tasks.base import Task
 from tasks.checks import require
 from tasks.episode import Episode
@@ -48,6 +49,7 @@ def episodes(
 def stream(task: Task, split: str, shots: int, queries: int, seed: int) -> Iterator[Episode]:
     """`episodes` of a task whose splits have so many shots and queries, unchecked."""
     distribution, key = task.load(), stateless_key(seed, f"evaluation {split}")
+    check_draw(task, distribution, split, shots, queries)
 
     @tf.function(autograph=False)
     def draw(index: tf.Tensor) -> Episode:

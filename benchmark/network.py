@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmark.models import Model
 from tasks.base import Task
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, one_line
 from tasks.seeding import stateless_key
 
 
@@ -17,7 +17,23 @@ def build_network(model: Model, task: Task, seed: int) -> "Network":
     keras.utils.clear_session(free_memory=False)
     state_keras_settings()
     keras.utils.set_random_seed(int(stateless_key(seed, "initial weights")[0]))
-    return Network(model.build(task.input_shape, task.outputs(task.ways)))
+    built = model.build(task.input_shape, task.outputs(task.ways))
+    check_built(model.name, built, task)
+    return Network(built)
+
+
+def check_built(name: str, built: Any, task: Task) -> None:
+    """Raise ConfigError for a model that does not give a task's inputs one output each."""
+    takes, gives = (None, *task.input_shape), (None, task.outputs(task.ways))
+    rule = f"built as a Keras model from {takes} to {gives}, the inputs and outputs of the task"
+    if not isinstance(built, keras.Model):
+        raise ConfigError(f"model={name}: must be {rule}, not as {type(built).__name__}")
+    try:
+        found = getattr(built.symbolic_call(keras.KerasTensor(takes)), "shape", "several outputs")
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"model={name}: must be {rule} ({one_line(error)})") from error
+    if found != gives:
+        raise ConfigError(f"model={name}: must be {rule}, not to {found}")
 
 
 def state_keras_settings() -> None:

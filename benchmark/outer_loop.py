@@ -6,7 +6,7 @@ what a task proposes, not here.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -14,6 +14,7 @@ from benchmark.algorithms import Algorithm
 from benchmark.inner_loop import InnerLoop, Learner
 from benchmark.outer_optimizer import Interpolation, KerasStep
 from tasks.base import Distribution, Task
+from tasks.checks import ConfigError
 from tasks.sampling import fold_in
 
 # (number of a training task, learner before it) -> (displacement [P], learner after it)
@@ -80,6 +81,20 @@ def training_tasks(
     """The tasks that training meets: number i is a function of (key, i) alone. key: [2] seed."""
 
     def learn(number: tf.Tensor, learner: Learner) -> tuple[tf.Tensor, Learner]:
-        return algorithm.learn_task(inner, learner, distribution, task, fold_in(key, number))
+        learnt = algorithm.learn_task(inner, learner, distribution, task, fold_in(key, number))
+        check_learnt(algorithm, learnt, learner)
+        return learnt
 
     return learn
+
+
+def check_learnt(algorithm: Algorithm, learnt: Any, learner: Learner) -> None:
+    """Raise ConfigError where an algorithm proposes no displacement of each parameter."""
+    wanted = learner.params.shape
+    fits = isinstance(learnt, tuple) and len(learnt) == 2
+    found = tf.convert_to_tensor(learnt[0]).shape if fits else type(learnt).__name__
+    if found != wanted:
+        raise ConfigError(
+            f"algorithm={algorithm.name}: learn_task must return a displacement of shape "
+            f"{wanted}, one number a parameter, and a learner, not {found}"
+        )

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tasks.checks import ConfigError, require
-from tasks.pictures import Pictures, PictureTask, check_left, decode_files, through_cache
+from tasks.pictures import Pictures, PictureTask, check_left, decode_files, shortened, through_cache
 
 KINDS = (".png", ".jpg", ".jpeg")
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
@@ -31,7 +31,9 @@ class Folder(PictureTask):
         rule = "a folder of classes, or of train, test and perhaps val with classes in each"
         require(self.root.is_dir(), "task.directory", self.directory, rule)
         found: dict[str, dict[str, list[Path]]] = {}
-        if (self.root / "train").is_dir() or (self.root / "test").is_dir():
+        read = [name for name in SPLITS if (self.root / name).is_dir()]
+        if "train" in read or "test" in read:
+            self.check_beside(read)
             for folder, split in SPLITS.items():
                 classes = classes_of(self.root / folder)
                 rule = "a folder with either val/ or validation/"
@@ -47,6 +49,16 @@ class Folder(PictureTask):
             require(len(found[""]) >= 4, "task.directory", self.directory, rule)
         self.check_classes(found)
         return {split: classes for split, classes in found.items() if classes}
+
+    def check_beside(self, read: list[str]) -> None:
+        """Beside folders that are `read` as splits there may be no others with images."""
+        found = classes_of(self.root).items()
+        beside = [name for name, files in found if files and name not in SPLITS]
+        rule = (
+            f"a folder of classes or of splits: {' and '.join(read)} would be read as splits, but "
+            f"beside them are {shortened(beside)[1]}; a class cannot be called {', '.join(SPLITS)}"
+        )
+        require(not beside, "task.directory", self.directory, rule)
 
     def check_classes(self, found: dict[str, dict[str, list[Path]]]) -> None:
         """No class may be empty, spread over folders of its own, or in two splits."""

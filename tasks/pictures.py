@@ -133,7 +133,7 @@ class PictureTask(ImageTask):
     def cache_path(self, title: str, listing: str) -> Path:
         """Where the decoded images of a listing are kept."""
         made = f"v{CACHE_FORMAT} {self.input_shape} {self.invert}\n{listing}"
-        digest = hashlib.sha256(made.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(made.encode(errors="surrogateescape")).hexdigest()[:16]
         return cache.folder(self.cache_dir) / f"{title}-{digest}.cache"
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,15 @@ REFUSED = {
     "evaluation.shots=5": "evaluation.shots=5: must be of type list[int]",
     "evaluation.shots=[one]": "evaluation.shots=['one']: must be of type list[int]",
     "evaluation.transductive=[7.5]": "evaluation.transductive=[7.5]: must be of type list[bool]",
+    "evaluation.shots=[[1]]": "evaluation.shots=[[1]]: must be of type list[int]",
+    "evaluation.splits=[[test]]": "evaluation.splits=[['test']]: must be of type list[str]",
+    "evaluation.transductive=[[true]]": "evaluation.transductive=[[True]]: must be of type list[b",
+    "evaluation.steps=[5,[1]]": "evaluation.steps=[5, [1]]: must be of type list[int]",
+    "evaluation.baselines=[{a:1}]": "evaluation.baselines=[{'a': 1}]: must be of type list[str]",
+    "model=mlp model.hidden=[[1]]": "model.hidden=[[1]]: must be of type list[int]",
+    "task=sinusoid task.phase=[[0],1]": "task.phase=[[0], 1.0]: must be of type list[float]",
+    "+tested=1": "tested=1: must be a group of settings",
+    "+tested=[1]": "tested=[1]: must be a group of settings",
     "seed=x": "seed=x: must be of type int",
     "resume=perhaps": "resume=perhaps: must be of type bool",
     # more than any machine could hold
@@ -60,6 +70,8 @@ REFUSED = {
     "seed=1000000000000000000": "seed=1000000000000000000: must be at most 999999999999999999",
     "training.curve_points=999999": "training.curve_points=999999: must be at most 10000",
     "model.filters=999999": "model.filters=999999: must be at most 8192",
+    "runtime.threads=100000": "runtime.threads=100000: must be at most 1024",
+    "runtime.cores=1025": "runtime.cores=1025: must be at most 1024",
     # zero and negative counts
     "seed=-1": "seed=-1: must be at least 0",
     "task.ways=-3": "task.ways=-3: must be at least 1",
@@ -77,6 +89,10 @@ REFUSED = {
     "algorithm.outer_step=-1": "algorithm.outer_step=-1.0: must be at least 0 and finite",
     "algorithm.outer_step_final=inf": "algorithm.outer_step_final=inf: must be at least 0 and fin",
     f"{ONE_ADAM}algorithm.outer_step=0": "algorithm.outer_step=0.0: must be above 0 with an outer",
+    "algorithm.outer_optimizer={class_name:adam,config:{learning_rate:0.3}}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'config': {'learning_rate': 0.3}}: must "
+        "be without learning_rate, which is algorithm.outer_step"
+    ),
     "evaluation.shots=[0]": "evaluation.shots=[0]: must be at least 1 each",
     "evaluation.shots=[]": "evaluation.shots=[]: must be a list of one or more distinct values",
     "evaluation.steps=[5,5]": "evaluation.steps=[5, 5]: must be a list of one or more distinct val",
@@ -212,6 +228,13 @@ def refusal(cfg):
     return str(caught.value)
 
 
+def test_what_is_no_utf8_is_refused():
+    """It would stand in a record that could not be read."""
+    typed = os.fsdecode(b"model.name=b\xe9")
+    with pytest.raises(ConfigError, match=r"^model\.name=b\\udce9: must be text in UTF-8; "):
+        config.load(compose(), [typed])
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -275,6 +298,20 @@ def test_the_largest_number_that_is_accepted_is_the_largest_that_is_read():
     assert reading.whole(str(config.READABLE)) == config.READABLE
     with pytest.raises(ValueError, match="a whole number of 19 digits"):
         reading.whole(str(config.READABLE + 1))
+
+
+def test_a_module_of_ones_own_that_raises_is_named(tmp_path, monkeypatch):
+    (tmp_path / "my_broken.py").write_text("class Mine:\n    half = 1 / 0\n")
+    (tmp_path / "my_unread.py").write_text("class Mine:\nhalf = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = compose()
+    for module, why in {
+        "my_broken": "ZeroDivisionError: div",
+        "my_unread": "IndentationErr",
+    }.items():
+        cfg.model._target_ = f"{module}.Mine"
+        begins = f"model._target_={module}.Mine: must be the dotted path of a dataclass that can be"
+        assert refusal(cfg).startswith(f"{begins} imported ({why}")
 
 
 @pytest.mark.parametrize("name", ["FirstOrder", "MAML"])

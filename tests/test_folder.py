@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -220,6 +221,8 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
             ["task.size=0"],
             "task.size=0: must be pixels a side, or [height, width], at least 1 each",
         ),
+        (["task.size=1000000"], "task.size=1000000: must be at most 2048"),
+        (["task.size=[84,2049]"], "task.size=[84, 2049]: must be at most 2048"),
         (
             ["task.size=[8,9]", "task.rotations=true"],
             "task.size=[8, 9]: must be square with task.r",
@@ -275,6 +278,14 @@ def test_names_may_be_anything_and_what_is_no_image_is_passed_over(tmp_path):
     assert counts == {**dict.fromkeys(names, 4), "42": 5}
 
 
+def test_names_need_be_no_text(tmp_path):
+    """Bytes that are no UTF-8, as old archives leave them, in the name of a class and of a file."""
+    root = write_folder(tmp_path / "d", {**dict.fromkeys("abc", 2), os.fsdecode(b"\xff\xfe"): 2})
+    (root / "a" / "000.jpg").rename(root / "a" / os.fsdecode(b"caf\xe9.jpg"))
+    sets = load(root, tmp_path, "task.train_shots=1", "evaluation.shots=[1]").loaded
+    assert sum(chosen.counts.sum() for chosen in sets.values()) == 8
+
+
 def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
     write_folder(tmp_path / "d", dict.fromkeys("abcd", 4))
     (tmp_path / "d" / "a" / "two\nlines.png").write_bytes(b"")
@@ -302,6 +313,14 @@ def test_a_message_is_one_line_whatever_a_file_is_called(tmp_path):
             "the images of a class in one folder, but those of a are in a/x and a/y",
         ),
         ({"a": 2, "b": 2}, "a folder that holds at least 4 class folders, not 2"),
+        (
+            {"train/a": 2, "train/b": 2, "test/c": 2, "test/d": 2, "x": 2, "y/z": 2, "none": 0},
+            "train and test would be read as splits, but beside them are x, y; a class cannot be c",
+        ),
+        (
+            {"bus": 2, "car": 2, "train": 2, "tram": 2},
+            "train would be read as splits, but beside them are bus, car, tram; a class",
+        ),
         ({"train/a": 2, "train/b": 2}, "a folder with class folders in test/ too, beside those it"),
         (
             {"train/a": 2, "train/b": 2, "test/b": 2},

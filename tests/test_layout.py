@@ -116,6 +116,7 @@ def test_every_direct_dependency_is_declared():
         "keras": "tensorflow",
         "mlflow": "mlflow-skinny",
         "PIL": "pillow",
+        "yaml": "pyyaml",
     }
     known = set(sys.stdlib_module_names) | set(PACKAGES) | {"conf", "scripts"}
     scripts = {path.stem: set(imported(path)) for path in (PROJECT / "scripts").glob("*.py")}

@@ -70,6 +70,26 @@ def test_a_mistake_is_answered_in_one_line(typed, answer, monkeypatch, capsys, t
     assert left in ([], ["multirun.yaml"])  # Hydra's, of a sweep whose first job it cannot compose
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("bad", "name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
+        (
+            "mine",
+            "{_target_: mine.M, name: m}",
+            "model._target_=mine.M: must be the dotted path of",
+        ),
+    ],
+)
+def test_a_broken_file_of_ones_own_is_named_in_one_line(name, text, line, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / f"{name}.yaml").write_text(text)
+    (tmp_path / "mine.py").write_text("1 / 0")
+    done = benchmark("--config-dir", str(tmp_path), f"model={name}", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {line}")
+    assert done.stderr.count("\n") == 1 and name in done.stderr
+
+
 def test_slurm_without_its_commands_is_named(monkeypatch):
     monkeypatch.setattr(arguments, "is_there", lambda package: True)
     monkeypatch.setenv("PATH", "/nowhere")

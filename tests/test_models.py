@@ -1,6 +1,7 @@
 """Networks: the paper's architecture, computed independently, as functions of a flat vector."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from benchmark.layers import FirstBlock
-from benchmark.models import MLP, Conv, MAMLConv
-from benchmark.network import Network
+from benchmark.models import MLP, Conv, MAMLConv, Model
+from benchmark.network import Network, build_network
 from tasks.checks import ConfigError
 from tests import reference
-from tests.toy import SIZES, cloud_network, network_of, settings
+from tests.toy import SIZES, Clouds, cloud_network, network_of, settings
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +206,55 @@ def test_a_model_with_moving_averages_is_refused():
     with pytest.raises(ConfigError, match=rf"^model: {names}: must be absent") as refusal:
         Network(model)
     assert "\n" not in str(refusal.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Model):
+    """Builds whatever it is given, for three inputs and three outputs."""
+
+    name: str = "mine"
+    built: Any
+
+    def build(self, input_shape, outputs):
+        return self.built
+
+
+def dense(units, *before, inputs=3):
+    return keras.Sequential([keras.Input((inputs,)), *before, keras.layers.Dense(units)])
+
+
+def two_outputs():
+    x = keras.Input((3,))
+    return keras.Model(x, [keras.layers.Dense(3)(x), keras.layers.Dense(3)(x)])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: None, r", not as NoneType"),
+        (lambda: dense(6), r", not to \(None, 6\)"),
+        (lambda: dense(1), r", not to \(None, 1\)"),
+        (lambda: dense(3, keras.layers.Reshape((3, 1))), r", not to \(None, 3, 3\)"),
+        (lambda: dense(3, inputs=4), r" \(.*incompatible"),
+        (two_outputs, r", not to several outputs"),
+    ],
+)
+def test_a_model_of_ones_own_with_other_outputs_is_refused_in_one_line(build, message):
+    rule = r"model=mine: must be built as a Keras model from \(None, 3\) to \(None, 3\), the inputs"
+    with pytest.raises(ConfigError, match=rf"^{rule} and outputs of the task{message}[^\n]*$"):
+        build_network(Mine(built=build()), Clouds(), 0)
+
+
+def test_a_model_of_ones_own_may_be_a_class():
+    class Layers(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.last(x)
+
+    assert build_network(Mine(built=Layers()), Clouds(), 0).initial.shape == (12,)
 
 
 @pytest.mark.parametrize(

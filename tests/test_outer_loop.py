@@ -457,3 +457,31 @@ def test_diverging_is_told_with_the_iterations_it_happened_in():
     trainer = trainer_of(settings(*DENSE, *SMALL, *steps))
     with pytest.raises(Diverged, match="no longer finite between meta-iterations 0 and 7"):
         trained(trainer, [7])
+
+
+@pytest.mark.parametrize(
+    ("learnt", "found"),
+    [
+        (lambda params, now: (tf.reduce_mean(params), now), r"\(\)"),
+        (lambda params, now: (params[:1], now), r"\(1,\)"),
+        (lambda params, now: params, "EagerTensor"),
+        (lambda params, now: None, "NoneType"),
+    ],
+)
+def test_a_displacement_of_another_shape_is_refused_in_one_line(network, state, learnt, found):
+    class Mine:
+        name = "mine"
+
+        def learn_task(self, inner, learner, *_):
+            return learnt(learner.params, learner)
+
+    learn = training_tasks(Mine(), None, TASK, TASK, KEY)
+    with pytest.raises(ConfigError, match=rf"^algorithm=mine: learn_task must .*, not {found}$"):
+        learn(tf.constant(0, tf.int64), state.learner)
+
+
+def test_weights_of_zero_move_nothing(network, state):
+    still = algorithm("fomaml", step_weights=[0.0] * TINY["inner_steps"], **TINY, **SGD)
+    learn = training_tasks(still, still.inner_loop(network, "accuracy"), TASK, TASK, KEY)
+    displacement, _ = learn(tf.constant(0, tf.int64), state.learner)
+    assert not displacement.numpy().any() and displacement.shape == network.initial.shape

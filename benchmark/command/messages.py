@@ -13,6 +13,7 @@ from typing import Any
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from benchmark.command import arguments, resolvers
 from benchmark.command.compose import CONF, compose
@@ -36,7 +37,7 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of --help has seen enough
         os._exit(0)
-    except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
+    except (ConfigError, HydraException, OmegaConfBaseException, OSError, YAMLError) as error:
         if wants_traceback:
             traceback.print_exc()
         print(f"error: {with_hint(explained(error, root))}", file=sys.stderr)
@@ -76,6 +77,8 @@ def explained(error: Exception, root: str) -> str:
         group, choice, known = no_choice.groups()
         known = known.split(" Config search path:")[0]
         return f"{group}={choice}: must be one of {', '.join(known.split())}"
+    if isinstance(error, YAMLError):
+        return f"a configuration file must be YAML: {text}"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         for key in ("hydra.run.dir", "hydra.sweep.dir"):
             if value := typed_value(key):

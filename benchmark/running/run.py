@@ -9,6 +9,7 @@ from typing import Any
 from benchmark import predictions
 from benchmark.config import Settings
 from benchmark.network import build_network
+from benchmark.own_task import load_tasks
 from benchmark.predictions import predict_episodes
 from benchmark.progress import Progress
 from benchmark.running import checkpoint, finished, initialisation, record
@@ -35,9 +36,8 @@ class Run:
         """begun: the record of this run so far; a completed one is evaluated further."""
         self.settings, self.directory, self.interruption = settings, directory, interruption
         self.begun, task = begun, settings.task
-        distribution = task.load()
+        distribution, tested = load_tasks(settings)
         self.data = task.describe()
-        tested = distribution if settings.tested == task else settings.tested.load()
         self.network = build_network(settings.model, task, settings.seed)
         inner = settings.algorithm.inner_loop(self.network, task.metric, settings.runtime.engine)
         self.trainer = Trainer(settings, inner, distribution)
