@@ -1,7 +1,6 @@
 """Configuration: plain yaml becomes strict, frozen dataclasses before TensorFlow is imported."""
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +16,7 @@ from omegaconf.errors import (
 
 from benchmark.algorithms import Algorithm
 from benchmark.command.identity import MOVED, fingerprint
-from benchmark.engine import ENGINES, obstacle, settled, tell_if_not_built
+from benchmark.engine import ENGINES, imported, obstacle, settled, tell_if_not_built
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from results.schema import MOST_DIGITS, OWN_PACKAGES
@@ -207,9 +206,8 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 def target(group: str, node: DictConfig, kind: type) -> type:
     """The dataclass named by a group's `_target_`, a subclass of `kind`."""
     path = str(node.get("_target_"))
-    module, _, name = MOVED.get(path, path).rpartition(".")
     try:
-        cls = getattr(importlib.import_module(module), name)
+        cls = imported(MOVED.get(path, path))
     except Exception as error:  # a module of one's own may raise anything
         raise ConfigError(
             f"{group}._target_={path}: must be the dotted path of a dataclass that can be imported "

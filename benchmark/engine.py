@@ -62,11 +62,16 @@ def tell_if_not_built(plain: dict[str, Any]) -> None:
 warn_once = functools.cache(log.warning)
 
 
+def imported(path: str) -> Any:
+    """What a dotted path names. Raises what its module raises, ImportError or AttributeError."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def class_of(group: Any) -> type | None:
     """The class that a group's settings name; None where there is none."""
     try:
-        module, _, name = str(group["_target_"]).rpartition(".")
-        cls = getattr(importlib.import_module(module), name)
+        cls = imported(str(group["_target_"]))
     except Exception:  # a module of one's own may raise anything
         return None  # config.load says what is wrong
     return cls if isinstance(cls, type) else None

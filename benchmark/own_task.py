@@ -77,9 +77,9 @@ def checked_parts(task: Task, episode: Any, shots: int, queries: int) -> dict[st
             found = type(getattr(episode, name)).__name__
             raise WrongEpisode(f"a tensor as {name}, not {found}") from error
         if part.shape.rank is None or part.shape.as_list() != shape or part.dtype != dtype:
-            found = f"{part.shape} {part.dtype.name}".replace("(", "[").replace(",)", ")")
+            found = "of unknown rank" if part.shape.rank is None else part.shape.as_list()
             raise WrongEpisode(
-                f"{name} of shape {shape} {dtype.name}, not {found.replace(')', ']')}"
+                f"{name} of shape {shape} {dtype.name}, not {found} {part.dtype.name}"
             )
     return parts
 

@@ -59,10 +59,10 @@ A number counts only with the paper's own budget and settings. *Reproduced* (*no
 both numbers (of ours the one in brackets, which covers other characters too), a curve within
 (outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the points that the text names
 (figure 3, drawn smoothed: at its end), the differences that a statement claims above (below) their
-bound, each tested for itself. *Undecided*: the interval lies across, or a cell's is wider than
-{scorecard.WIDEST:g} point to either side. One training never says more than *held in this run* or
-*not held in this run*, which counts as undecided: another seed gives another number. *Not run yet*:
-there is no record with the paper's budget and settings."""
+bound, each tested for itself. *Undecided*: the interval lies across, or a cell lies within one of
+more than {scorecard.WIDEST:g} point to either side. One training never says more than *held in this
+run* or *not held in this run*, which counts as undecided: another seed gives another number. *Not
+run yet*: there is no record with the paper's budget and settings."""
 
 
 def counts(lines: Sequence[Line]) -> str:

@@ -27,7 +27,7 @@ WORDS = ("reproduced", "undecided", "not reproduced", "not run yet")
 
 MINI_IMAGENET = "mini_imagenet"
 WIDEST = 1.0
-"""Half-width of a joint interval, in points, beyond which a cell is undecided wherever it lies."""
+"""Half-width of a joint interval, in points, beyond which a cell that lies within is undecided."""
 
 SINE_STEPS = 32
 SINE_META_ITERATIONS = 30_000
@@ -86,7 +86,7 @@ def cells(found: records.Records) -> list[Line]:
     """Both tables, cell by cell."""
     frame, keys = found.completed, ["method", *DEFAULT_COLUMNS]
     ours = compare_with_published(frame, [*keys, *row_keys(frame, keys)])
-    return [cell(line, ours, found) for line in of_the_paper().to_dict("records")]
+    return [cell(line, ours) for line in of_the_paper().to_dict("records")]
 
 
 def of_the_paper() -> pd.DataFrame:
@@ -108,7 +108,7 @@ def published(paper: dict[Any, Any]) -> Line:
     )
 
 
-def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> Line:
+def cell(paper: dict[Any, Any], ours: pd.DataFrame) -> Line:
     """One published number."""
     line = published(paper)
     for key in ("source", "method", *DEFAULT_COLUMNS) if len(ours) else ():
@@ -119,8 +119,6 @@ def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> L
     if full.empty:
         return replace(line, budget=partial(ours))
     best: Any = full.sort_values("seeds").iloc[-1]
-    keys = ["method", *DEFAULT_COLUMNS, *filter(is_setting, best.index)]
-    where = {"task.name": paper["task"]} | known({key: best[key] for key in keys})
     return replace(
         line,
         ours=plus_minus(best["mean"], best["ci95"]) + in_brackets(best["ci95_new_classes"]),
@@ -128,7 +126,7 @@ def cell(paper: dict[Any, Any], ours: pd.DataFrame, found: records.Records) -> L
         holds=within(best["verdict"], best["joint_ci95"]),
         seeds=int(best["seeds"]),
         budget="the paper's",
-        runs=tuple(sorted(rows_where(found.completed, where)["run"].unique())),
+        runs=best["runs"],
     )
 
 

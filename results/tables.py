@@ -151,6 +151,8 @@ def one_table(
     numbers = published if isinstance(published, pd.DataFrame) else None
     wanted = numbers is not None or published is True
     comparison = compare_with_published(frame, [*down, *across], numbers) if wanted else None
+    if comparison is not None:
+        comparison = comparison.drop(columns="runs", errors="ignore")  # as of the cells
     return Table(cells, down, across, header_of(frame), caption, comparison)
 
 

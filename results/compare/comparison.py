@@ -91,7 +91,7 @@ def compare_with_published(
         published_ci95, published_interval, difference, joint_ci95 (root of the summed squares; of
         ours the interval for new classes, where it is known), verdict ('within', 'above', 'below'
         the joint interval, 'unknown' without one), settings ('the paper's', or all that departs
-        from them, such as 'partial: 2 % of 100000 meta-iterations'), source.
+        from them, such as 'partial: 2 % of 100000 meta-iterations'), source, runs (directories).
     """
     eligible = frame[(frame["metric"] == "accuracy") & (frame["split"] == "test")]
     if eligible.empty or "task.name" not in eligible:
@@ -208,4 +208,5 @@ MEASURES = (
     "published",
     *("published_ci95", "published_interval", "difference", "joint_ci95", "verdict", "settings"),
     "source",
+    "runs",
 )
