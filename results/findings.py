@@ -17,7 +17,7 @@ import pandas as pd
 
 from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
-from results.compare.paired import common_episodes
+from results.compare.contrasts import Measured, Side, difference_of, paired, shared_means
 from results.grouping import row_keys, rows_where, varying_keys
 from results.labels import ONE_TRAINING, about_this_run, counted, row_label, show_value, tail_names
 
@@ -219,25 +219,33 @@ def estimate_of(pairs: pd.DataFrame) -> tuple[float, float, statistics.Estimate]
 
     Of four sides the last two are taken off the first two.
     """
-    sides = [str(number) for number in range(4 if "run_2" in pairs else 2)]
-    if not pairs[[f"scores_{side}" for side in sides]].notna().all(axis=None):
-        return estimate_without_scores(pairs, sides)
+    numbers = range(4 if "run_2" in pairs else 2)
     try:
-        scores = common_episodes(pairs, sides)
+        first, second, *less = [scores_of(pairs, number) for number in numbers]
     except reading.DamagedRecord:
-        return estimate_without_scores(pairs, sides)
-    first, second = (
-        [np.subtract(a, b, dtype=float) for a, b in zip(scores[n], scores[n + 2], strict=True)]
-        if len(scores) == 4
-        else scores[n]
-        for n in (0, 1)
+        return estimate_without_scores(pairs, numbers)
+    if less:
+        first, second = (
+            {seed: difference_of(one, other[seed]) for seed, one in side.items()}
+            for side, other in zip((first, second), less, strict=True)
+        )
+    found = paired(first, second)
+    estimate = statistics.Estimate(
+        found.mean, found.half_width(), found.over, found.seeds, found.episodes
     )
-    means = [np.mean([part.mean(dtype=float) for part in side]) for side in (first, second)]
-    return float(means[0]), float(means[1]), statistics.paired_difference(first, second)
+    return *shared_means(first, second), estimate
+
+
+def scores_of(pairs: pd.DataFrame, number: int) -> Side:
+    """The scores of one side, a line of `pairs` a seed. Raises DamagedRecord: they are missing."""
+    files = zip(pairs[f"run_{number}"], pairs[f"scores_{number}"], strict=True)
+    return {
+        str(seed): Measured(reading.load_scores(run, key)) for seed, (run, key) in enumerate(files)
+    }
 
 
 def estimate_without_scores(
-    pairs: pd.DataFrame, sides: Sequence[str]
+    pairs: pd.DataFrame, sides: Sequence[int]
 ) -> tuple[float, float, statistics.Estimate]:
     """Several seeds give the interval over their differences, which needs no more than means.
 

@@ -8,8 +8,8 @@ episodes, and another seed trains another network. Three estimates follow:
   carries the noise of its own episodes, so the spread of seed means holds both levels and the
   interval covers the mean over all seeds and all episodes; no bootstrap is needed, and unlike a
   bootstrap over three seeds it covers what it promises (`tests/test_statistics.py`);
-- two methods on the same episodes: the interval of their *difference* (`paired_difference`),
-  far narrower than the two intervals apart, since a hard episode is hard for both.
+- two methods on the same episodes: the interval of their *difference*, far narrower than the two
+  intervals apart, since a hard episode is hard for both (`results.compare.contrasts`).
 
 All three are given the test classes. Other classes (the characters of another split) would be
 easier or harder, and no number of episodes tells how much; `new_classes` is what they add.
@@ -182,30 +182,6 @@ def new_classes(scores: ArrayLike, classes: ArrayLike, total: int) -> float:
     shared = max(float((sums**2 - squares).sum()) / pairs + own_mean, 0.0)
     zeta = shared * total * (total - 1) / (total - ways) ** 2
     return t_quantile(total - 1) * ways * float(np.sqrt(zeta / total))
-
-
-def paired_difference(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> Estimate:
-    """Mean of `first` minus `second` on the same episodes, with its 95 % interval.
-
-    One seed gives the interval over episodes; several give the t interval over the seeds' mean
-    differences.
-
-    Args:
-        first, second: one array [episodes] for each seed; seed i of both met the same episodes.
-
-    Raises:
-        ValueError: the two differ in seeds or in episodes, or there is too little to compare.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"paired methods need the same seeds, not {len(first)} and {len(second)}")
-    sizes = [(np.size(a), np.size(b)) for a, b in zip(first, second, strict=True)]
-    for a, b in sizes:
-        if a != b:
-            raise ValueError(f"paired methods need the same episodes, not {a} and {b}")
-    differences = [np.subtract(a, b, dtype=float) for a, b in zip(first, second, strict=True)]
-    if len(differences) == 1:
-        return episode_interval(differences[0])
-    return seed_interval([d.mean() for d in differences], episodes=min(a for a, _ in sizes))
 
 
 def verdict(difference: float, half_width: float, other_half_width: float = 0.0) -> Verdict:

@@ -73,7 +73,7 @@ def test_other_episodes_are_welchs_t_test():
     first, second = rng.random(40), 1.5 * rng.random(25)
     found = contrasts.unpaired(side(first), side(second))
     theirs = stats.ttest_ind(first, second, equal_var=False)
-    assert found.mean / np.sqrt(found.whole.variance) == pytest.approx(theirs.statistic, rel=1e-4)
+    assert found.mean / np.sqrt(found.own.variance) == pytest.approx(theirs.statistic, rel=1e-4)
     assert found.own.degrees == int(theirs.df) and not found.paired
     assert found.p_value == pytest.approx(theirs.pvalue, rel=0.1)
 
@@ -95,12 +95,40 @@ def test_other_classes_widen_a_difference_that_hangs_on_a_few():
     sides = [{"0": Measured(noise[i] + gain * (i == 0), classes, 40)} for i in range(2)]
     found = contrasts.paired(*sides)
     wider = statistics.new_classes(noise[0] + gain - noise[1], classes, 40)
-    assert found.half_width_new_classes() == pytest.approx(
-        np.hypot(found.half_width(), wider), rel=0.05
-    )
+    assert found.half_width_new_classes() == pytest.approx(np.hypot(found.half_width(), wider))
     assert found.half_width_new_classes() > 3 * found.half_width()
     other = {"0": Measured(noise[1], classes[::-1], 40)}
     assert contrasts.same_episodes(*sides) and not contrasts.same_episodes(sides[0], other)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_classes"), [((2, 1), (0.5, 60)), ((1, 2), (3, 4)), ((1, 5), 0)]
+)
+def test_the_p_value_is_where_the_interval_for_new_classes_touches_zero(own, of_classes):
+    parts = contrasts.Part(*own), contrasts.Part(*of_classes) if of_classes else None
+    found = contrasts.Contrast(3.0, *parts, over="seeds", seeds=2, episodes=9)
+    width = found.half_width_new_classes if of_classes else found.half_width
+    assert width(1 - found.p_value) == pytest.approx(3.0)
+    assert 0.01 < found.p_value < 0.5
+
+
+def test_two_seeds_that_agree_by_chance_do_not_pass_for_many():
+    """No true difference over classes and trainings: an error in 5 of 100, whatever the classes."""
+    rng = np.random.default_rng(0)
+    errors = 0
+    for _ in range(400):
+        of_class = 0.05 * rng.standard_normal(60)
+        classes = np.argsort(rng.random((2, 200, 60)))[..., :5]
+        scores = of_class[classes].mean(axis=2) + 0.05 * rng.standard_normal((2, 200))
+        scores += 0.02 * rng.standard_normal((2, 1))
+        first, second = (
+            {str(i): Measured(values[i], classes[i], 60) for i in range(2)}
+            for values in (scores, np.zeros_like(scores))
+        )
+        found = contrasts.paired(first, second)
+        assert found.half_width_new_classes() >= found.half_width()
+        errors += found.p_value <= 0.05
+    assert errors / 400 < 0.07
 
 
 def test_tiers_by_hand():

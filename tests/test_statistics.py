@@ -109,32 +109,6 @@ def test_interval_over_episodes_covers_the_accuracy_of_its_network():
     assert np.mean(covered) == pytest.approx(0.95, abs=0.013)
 
 
-def test_pairing_removes_what_the_episodes_have_in_common():
-    rng = np.random.default_rng(0)
-    difficulty = rng.uniform(0, 1, 400)
-    first, second = difficulty + 0.02, difficulty + 0.001 * rng.standard_normal(400)
-    paired = statistics.paired_difference([first], [second])
-    assert paired.mean == pytest.approx(0.02, abs=0.001)
-    assert paired.half_width < statistics.episode_interval(first).half_width / 100
-    assert (paired.over, paired.episodes) == ("episodes", 400)
-
-
-def test_paired_difference_over_seeds_by_hand():
-    first = [[0.5, 0.7], [0.6, 0.8], [0.9, 0.9]]
-    second = [[0.4, 0.6], [0.4, 0.6], [0.6, 0.6]]
-    paired = statistics.paired_difference(first, second)  # mean differences 0.1, 0.2, 0.3
-    assert paired.mean == pytest.approx(0.2)
-    assert paired.half_width == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
-    assert (paired.over, paired.seeds, paired.episodes) == ("seeds", 3, 2)
-
-
-def test_paired_difference_refuses_what_cannot_be_paired():
-    with pytest.raises(ValueError, match="need the same seeds, not 1 and 2"):
-        statistics.paired_difference([[0, 1]], [[0, 1], [1, 0]])
-    with pytest.raises(ValueError, match="need the same episodes, not 2 and 3"):
-        statistics.paired_difference([[0, 1]], [[0, 1, 1]])
-
-
 @pytest.mark.parametrize(
     ("difference", "own", "other", "expected"),
     [

@@ -1,5 +1,7 @@
 """The paper's section 5.1: the vectors by finite differences and by hand, then the program."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pandas as pd
@@ -141,6 +143,27 @@ def test_a_small_run_measures_the_papers_numbers(tmp_path, capsys):
     assert again.returncode == 0 and "already completed" in again.stderr
     assert again.stdout == printed
     assert file.stat().st_mtime_ns == before
+
+
+def test_the_papers_numbers_all_agree_in_95_of_100_repetitions_and_a_wrong_one_in_none(monkeypatch):
+    rng = np.random.default_rng(0)
+
+    def measured(k, tasks, groups, seed, alpha, wrong=0.0):
+        """Noise of its own in each group's coefficients, which the least squares then find."""
+        vectors = np.eye(9)[:2]
+        noise = 0.05 * rng.standard_normal((groups, 2, 3))
+        noise += [[0.0], [wrong]]
+        mixed = np.nan_to_num(theory.published(k)) + noise
+        signed = mixed * [[1.0], [-alpha * (k > 1)]]
+        found = np.einsum("gvm,vp->gmp", signed, vectors)
+        return np.concatenate([np.broadcast_to(vectors, (groups, 2, 9)), found], axis=1)
+
+    setting = theory.Theory(seed=0, resume=False, tasks=40, groups=20, mini_batches=4, alpha=0.01)
+    monkeypatch.setattr(theory, "group_means", measured)
+    assert sum(theory.compare(setting)["agrees"].all() for _ in range(200)) / 200 > 0.92
+    monkeypatch.setattr(theory, "group_means", partial(measured, wrong=0.1))
+    table = theory.compare(setting)
+    assert table["agrees"].eq(table["k"].eq(1)).all()
 
 
 def test_another_setting_is_not_there_already(tmp_path):

@@ -171,7 +171,7 @@ def difference_of(contrast: Contrast, p: float, level: float, metric: str) -> di
     """A difference, the interval that decides, and what it says."""
     better = sign_of(metric) * contrast.mean > 0
     told = "better" if better else "worse"
-    known = not np.isnan(contrast.whole.variance)
+    known = not np.isnan(contrast.own.variance)
     return {
         "difference": contrast.mean,
         "half_width": contrast.half_width(level),

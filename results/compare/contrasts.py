@@ -65,27 +65,26 @@ class Contrast:
     paired: bool = True
 
     @property
-    def whole(self) -> Part:
-        """Both variances in one, for new classes too; `own` where nothing is known of these."""
-        return pooled([self.own, *([self.of_classes] if self.of_classes else [])])
-
-    @property
     def p_value(self) -> float:
-        """How probable a difference as large would be without any; 1 where there is no test."""
-        variance, degrees = self.whole
-        if math.isnan(variance) or self.mean == 0:
+        """How probable a difference as large would be without any, for new classes too where these
+        are known; 1 where there is no test."""
+        if math.isnan(self.own.variance) or self.mean == 0:
             return 1.0
-        if variance == 0:
-            return 0.0
-        return statistics.p_value(self.mean / math.sqrt(variance), degrees)
+        return p_value(self.mean, self.own, self.of_classes or Part(0.0, 1))
 
     def half_width(self, level: float = 0.95) -> float:
         """Half-width of the interval, for these classes."""
         return half_width(self.own, level)
 
     def half_width_new_classes(self, level: float = 0.95) -> float:
-        """Half-width of the interval for new classes too; NaN where that is not known."""
-        return half_width(self.whole, level) if self.of_classes else math.nan
+        """Half-width of the interval for new classes too; NaN where that is not known.
+
+        The root of the summed squares of both half-widths (Zou and Donner 2008), so never below
+        `half_width`: many classes do not make up for few seeds.
+        """
+        if self.of_classes is None:
+            return math.nan
+        return math.hypot(half_width(self.own, level), half_width(self.of_classes, level))
 
 
 def half_width(part: Part, level: float) -> float:
@@ -93,6 +92,25 @@ def half_width(part: Part, level: float) -> float:
     if math.isnan(part.variance):
         return math.nan
     return statistics.t_quantile(part.degrees, level) * math.sqrt(part.variance)
+
+
+def p_value(mean: float, first: Part, second: Part) -> float:
+    """One minus the level at which the root of both summed squared half-widths reaches `mean`.
+
+    There the square of the mean splits into two shares whose p values agree; bisection.
+    """
+
+    def of_share(part: Part, share: float) -> float:
+        if part.variance == 0:
+            return 0.0
+        return statistics.p_value(mean * math.sqrt(share / part.variance), part.degrees)
+
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        more = of_share(first, middle) > of_share(second, 1 - middle)
+        low, high = (middle, high) if more else (low, middle)
+    return max(of_share(first, high), of_share(second, 1 - low))
 
 
 def pooled(parts: Sequence[Part]) -> Part:

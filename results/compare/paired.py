@@ -5,10 +5,9 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from results import formats, reading, records, schema
+from results import formats, records, schema
 from results.compare import contrasts
 from results.compare.contrasts import Reader, Side
 from results.grouping import BadOption, row_keys, select, varying_keys
@@ -224,26 +223,6 @@ def difference_of(first: Side, second: Side) -> dict[str, Any]:
         "episodes": found.episodes,
         "paired": found.paired,
     }
-
-
-def common_episodes(group: pd.DataFrame, sides: Sequence[str]) -> list[list[np.ndarray]]:
-    """Scores [episodes] of each side and seed, cut to the episodes that a seed's sides share.
-
-    Args:
-        group: a line a seed, with run_SIDE and scores_SIDE for each side.
-
-    Raises:
-        DamagedRecord: scores are missing.
-    """
-    scores = [
-        [
-            reading.load_scores(run, key)
-            for run, key in zip(group[f"run_{side}"], group[f"scores_{side}"], strict=True)
-        ]
-        for side in sides
-    ]
-    shared = [min(len(part) for part in of_seed) for of_seed in zip(*scores, strict=True)]
-    return [[part[:n] for part, n in zip(side, shared, strict=True)] for side in scores]
 
 
 def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
