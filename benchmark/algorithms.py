@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.optimizers import sgd_update
-from tasks.base import Distribution, Task
+from tasks.base import Asked, Distribution, Task
 from tasks.checks import require
 from tasks.episode import Episode
 
@@ -112,6 +112,14 @@ class Algorithm:
     def train_queries(self) -> int:
         """Query examples a class that training needs beside the support set."""
         return 0
+
+    def train_examples(self, task: Task) -> tuple[Asked, Asked]:
+        """The settings that say how many examples a class training needs: shots and queries."""
+        shots, queries = task.train_shots, self.train_queries
+        return (
+            Asked("task.train_shots", shots, shots),
+            Asked("algorithm.train_queries_per_class", queries, queries),
+        )
 
     def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
         """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""

@@ -20,7 +20,7 @@ from benchmark.engine import ENGINES, imported, obstacle, settled, tell_if_not_b
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from results.schema import MOST_DIGITS, OWN_PACKAGES
-from tasks.base import Size, Task
+from tasks.base import Asked, Size, Task, check_examples
 from tasks.checks import ConfigError, as_typed, one_line, require
 
 BASELINES = ("scratch", "nearest_neighbour")
@@ -40,6 +40,11 @@ LARGEST = {
 }
 READABLE = 10**MOST_DIGITS - 1  # the largest number of a record, of whatever it may be
 LONGEST = 10**8  # examples that one adaptation goes through
+DIVIDE = {  # the keys of a task that say how many classes a split has
+    "train": ("classes", "train_classes", "validation_classes"),
+    "validation": ("validation_classes",),
+    "test": ("test_classes",),
+}
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
 
@@ -315,12 +320,8 @@ def check(settings: Settings) -> None:
     check_split("training.curve_split", settings.curve_split, task, evaluation)
     if sizes := task.sizes():
         check_ways("train", sizes["train"], task)
-        room = sizes["train"].examples_of(task.ways) - algorithm.train_queries
-        rule = (
-            f"at most {room}, what training may use as support: the train split has "
-            f"{sizes['train'].explained(task.ways)}"
-        )
-        require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
+        asked = algorithm.train_examples(task)
+        check_examples("train", sizes["train"], task.ways, *asked)
 
 
 def check_tested(tested: Task, task: Task) -> None:
@@ -349,18 +350,25 @@ def check_split(key: str, split: str, task: Task, evaluation: Evaluation) -> Non
     if sizes is None:
         return
     check_ways(split, sizes[split], task)
-    room = sizes[split].examples_of(task.ways) - evaluation.queries
-    rule = (
-        f"at most {room}: the {split} split has {sizes[split].explained(task.ways)}, of which "
-        f"{evaluation.queries} are queries"
-    )
-    require(shots <= room, "evaluation.shots", evaluation.shots, rule)
+    asked_shots = Asked("evaluation.shots", evaluation.shots, shots)
+    asked_queries = Asked("evaluation.queries", evaluation.queries, evaluation.queries)
+    check_examples(split, sizes[split], task.ways, asked_shots, asked_queries)
 
 
 def check_ways(split: str, size: Size, task: Task) -> None:
     """Raise ConfigError where a split has too few classes for an episode."""
-    rule = f"between 2 and {size.classes}, the classes of the {split} split"
-    require(task.ways <= size.classes, "task.ways", task.ways, rule)
+    if task.ways <= size.classes:
+        return
+    named = {key: getattr(task, key, None) for key in DIVIDE.get(split, ())}
+    because = ", ".join(f"task.{key}={value}" for key, value in named.items() if value)
+    if split == "validation" and because:
+        rule = f"0 or at least task.ways={task.ways}"
+        require(False, "task.validation_classes", named["validation_classes"], rule)
+    because = f" ({because})" if because else ""
+    rule = f"one with 2 classes or more in its {split} split, which has {size.classes}{because}"
+    require(size.classes >= 2, "task", task.name, rule)
+    rule = f"between 2 and {size.classes}, the classes of the {split} split{because}"
+    require(False, "task.ways", task.ways, rule)
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

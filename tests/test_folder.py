@@ -238,7 +238,7 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
             ["evaluation.shots=[8]"],
             "evaluation.shots=[8]: must be at most 7: the test split has 8 e",
         ),
-        (["task.train_shots=9"], "task.train_shots=9: must be at most 7, what training may use as"),
+        (["task.train_shots=9"], "task.train_shots=9: must be at most 7: the train split has 2 cl"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_in_one_line(flat, tmp_path, overrides, message):
@@ -254,7 +254,7 @@ def test_small_classes_are_named(tmp_path):
         load(tmp_path, tmp_path)
     assert str(caught.value) == (
         "evaluation.shots=[1, 3]: must be at most 2: the test split has 2 classes with 3 examples, "
-        "fewer in rat (2), of which 1 are queries"
+        "fewer in rat (2), of which evaluation.queries=1 needs 1"
     )
 
 

@@ -140,7 +140,7 @@ def test_the_learning_rate_is_cut_in_half_from_time_to_time():
         ),
         (
             ["algorithm.train_queries_per_class=11"],
-            "task.train_shots=10: must be at most 9: the train",
+            "algorithm.train_queries_per_class=11: must be at most 10: the train split has 20",
         ),
         (["algorithm.halve_every=-1"], "algorithm.halve_every=-1: must be at least 0"),
         (
