@@ -22,6 +22,24 @@ if TYPE_CHECKING:
     from benchmark.network import Network
 
 
+# Keras's optimisers but for those that wrap others: settings are checked before it is imported.
+OUTER_OPTIMIZERS = (
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "ftrl",
+    "lion",
+    "muon",
+    "nadam",
+    "rmsprop",
+    "schedulefreeadamw",
+    "sgd",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
     """The settings that all meta-learning algorithms share."""
@@ -84,14 +102,18 @@ class Algorithm:
             )
 
     def check_outer_optimizer(self) -> None:
-        """Its learning rate is the outer step and nothing else."""
+        """It must be one of Keras's; its learning rate is the outer step and nothing else."""
+        key, given = "algorithm.outer_optimizer", self.outer_optimizer
+        whole = given if isinstance(given, dict) else {"class_name": given}
+        name, own = whole.get("class_name"), whole.get("config", {})
+        known = isinstance(name, str) and name.lower() in OUTER_OPTIMIZERS
+        fits = known and isinstance(own, dict) and whole.keys() <= {"class_name", "config"}
+        rule = f"one of {', '.join(OUTER_OPTIMIZERS)} (or null, or {{class_name:, config: {{}}}})"
+        require(fits, key, given, rule)
+        rule = "without learning_rate, which is algorithm.outer_step"
+        require("learning_rate" not in own, key, given, rule)
         rule = "above 0 with an outer optimizer, whose learning rate it is"
         require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
-        named = self.outer_optimizer
-        own = named.get("config") if isinstance(named, dict) else None
-        free = not (isinstance(own, dict) and "learning_rate" in own)
-        rule = "without learning_rate, which is algorithm.outer_step"
-        require(free, "algorithm.outer_optimizer", named, rule)
 
     def inner_loop(
         self, network: "Network", metric: str, engine: str = "tensorflow"

@@ -93,6 +93,20 @@ REFUSED = {
         "algorithm.outer_optimizer={'class_name': 'adam', 'config': {'learning_rate': 0.3}}: must "
         "be without learning_rate, which is algorithm.outer_step"
     ),
+    "algorithm.outer_optimizer=nope": "algorithm.outer_optimizer=nope: must be one of adadelta, ad",
+    "algorithm.outer_optimizer=5": "algorithm.outer_optimizer=5: must be one of adadelta, ada",
+    "algorithm.outer_optimizer=''": "algorithm.outer_optimizer=: must be one of adadelta, ada",
+    "algorithm.outer_optimizer=[]": "algorithm.outer_optimizer=[]: must be one of adadelta, ad",
+    "algorithm.outer_optimizer={}": "algorithm.outer_optimizer={}: must be one of adadelta, ad",
+    "algorithm.outer_optimizer={class_name:nope}": (
+        "algorithm.outer_optimizer={'class_name': 'nope'}: must be one of adadelta, adafactor, adag"
+    ),
+    "algorithm.outer_optimizer={class_name:adam,config:5}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'config': 5}: must be one of adadelta, ad"
+    ),
+    "algorithm.outer_optimizer={class_name:adam,beta_1:0.5}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'beta_1': 0.5}: must be one of adadelta, "
+    ),
     "evaluation.shots=[0]": "evaluation.shots=[0]: must be at least 1 each",
     "evaluation.shots=[]": "evaluation.shots=[]: must be a list of one or more distinct values",
     "evaluation.steps=[5,5]": "evaluation.steps=[5, 5]: must be a list of one or more distinct val",

@@ -9,6 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from benchmark.__main__ import main
 from benchmark.command import arguments
 from benchmark.command.messages import with_hint
+from benchmark.command.settings import settings
+from tasks.checks import ConfigError
 from tests.command import benchmark
 
 ANSWERS = {
@@ -23,6 +25,13 @@ ANSWERS = {
     "hydra.run.dir=": "hydra.run.dir=: must be the path of a directory",
     "hydra.run.dir=''": "hydra.run.dir='': must be the path of a directory",
     "--multirun hydra.sweep.subdir= seed=0,1": "hydra.sweep.subdir=: must be the path of a dir",
+    "hydra.run.dir=[1]": "hydra.run.dir=[1]: must be the path of a directory",
+    # a mapping where there is a list
+    "evaluation.shots={a:1}": "evaluation.shots={a:1}: must be a list",
+    "task=sinusoid task.phase={}": "task.phase={}: must be a list",
+    "+evaluation.shots.a=1": "+evaluation.shots.a=1: must be of the kind that it replaces (Ind",
+    "hydra.job.name={a:1}": "hydra.job.name={a:1}: must be of the kind that it replaces (Can",
+    "seed=0,1": "seed=0,1: must be one value, a list (seed=[0,1]) or swept over (--multirun)",
     # what is typed almost right
     "experiment=tutorial": "experiment=tutorial: must be typed +experiment=tutorial",
     "--multirun experiment=sine,main": "experiment=sine,main: must be typed +experiment=sine,main",
@@ -68,6 +77,21 @@ def test_a_mistake_is_answered_in_one_line(typed, answer, monkeypatch, capsys, t
     assert line.startswith(f"error: {begins}") and ends in line
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert left in ([], ["multirun.yaml"])  # Hydra's, of a sweep whose first job it cannot compose
+
+
+@pytest.mark.parametrize("typed", [typed for typed in ANSWERS if "--" not in typed])
+def test_the_same_is_answered_in_python(typed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["notebook", "task=sinusoid", "taks=of the notebook"])
+    begins, _, ends = ANSWERS[typed].partition("{}")
+    with pytest.raises(ConfigError) as refused:
+        settings(*typed.split())
+    assert str(refused.value).startswith(begins) and ends in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_overrides_that_are_no_texts_are_refused():
+    with pytest.raises(ConfigError, match=r"^overrides=\['seed=1'\]: must be texts such as \"seed"):
+        settings(["seed=1"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.running.startup import start_tensorflow
 from benchmark.studies.speed import engine
 
