@@ -275,17 +275,20 @@ def check_text(overrides: Sequence[str]) -> None:
         require(shown == override, key, value, "text in UTF-8; rename or link to what it names")
 
 
-def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
+def check_values(plain: dict[str, Any], prefix: str = "") -> None:
     """Raise ConfigError for a number so large that no machine could make what it counts.
 
-    It comes first: nothing is made in proportion to a number that has not been checked.
+    It comes first: nothing is made in proportion to a number that has not been checked. An empty
+    text is refused too: as a path it would be the working directory.
     """
     own = str(plain.get("_target_", OWN_PACKAGES[0])).startswith(OWN_PACKAGES)
     for name, value in plain.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{'task' if name == 'tested' else name}"  # as it is typed
         if isinstance(value, dict):
-            check_sizes(value, f"{key}.")
+            check_values(value, f"{key}.")
             continue
+        empty = own and isinstance(value, str) and not value.strip()
+        require(not empty, key, value, "a text that is not empty")
         most = LARGEST.get(key, LARGE) if own and not name.endswith("seed") else READABLE
         numbers = value if isinstance(value, list) else [value]
         whole = [number for number in numbers if type(number) is int]
@@ -296,7 +299,7 @@ def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
 
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
-    check_sizes(settings.plain)
+    check_values(settings.plain)
     task, algorithm, evaluation = settings.task, settings.algorithm, settings.evaluation
     for key, steps, batch in (
         ("algorithm.inner_steps", algorithm.inner_steps, algorithm.inner_batch),

@@ -29,7 +29,8 @@ class Folder(PictureTask):
         Raises ConfigError where a folder holds nothing that could be meant.
         """
         rule = "a folder of classes, or of train, test and perhaps val with classes in each"
-        require(self.root.is_dir(), "task.directory", self.directory, rule)
+        of_images = self.root.is_dir() and self.root.resolve() != Path(self.root.resolve().anchor)
+        require(of_images, "task.directory", self.directory, rule)
         found: dict[str, dict[str, list[Path]]] = {}
         read = [name for name in SPLITS if (self.root / name).is_dir()]
         if "train" in read or "test" in read:

@@ -174,6 +174,10 @@ def test_modes_of_images_become_what_was_asked_for(tmp_path):
     np.testing.assert_array_equal(
         decode(tmp_path / "deep.png", (6, 8, 1), False)[..., 0], deep // 256
     )
+    for name, unclear in {"floats.tiff": np.float32, "long.tiff": np.int32}.items():
+        Image.fromarray(np.ones((6, 8), unclear)).save(tmp_path / name)
+        with pytest.raises(ValueError, match="floats or of 32 bits, do not say what is white"):
+            decode(tmp_path / name, (6, 8, 1), False)
     turned = Image.new("RGB", (8, 6), "white")
     exif = turned.getexif()
     exif[0x0112] = 6  # the camera was held upright
@@ -217,6 +221,10 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
     ("overrides", "message"),
     [
         (["task.directory=/none"], "task.directory=/none: must be a folder of classes, or of trai"),
+        (["task.directory=/"], "task.directory=/: must be a folder of classes, or of train, test"),
+        (["task.directory=/../"], "task.directory=/../: must be a folder of classes, or of train"),
+        (["task.directory="], "task.directory=: must be a text that is not empty"),
+        (["task.cache_dir=' '"], "task.cache_dir= : must be a text that is not empty"),
         (
             ["task.size=0"],
             "task.size=0: must be pixels a side, or [height, width], at least 1 each",
