@@ -410,7 +410,7 @@ def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path,
     job = [*TINY, f"task.directory={images}", f"task.cache_dir={tmp_path / 'cache'}"]
 
     def run(*more, fault=None):
-        return forks.run(tmp_path / "log", [*more, f"hydra.run.dir={out}"], fault)
+        return forks.run(tmp_path / "log", [f"hydra.run.dir={out}", *more], fault)
 
     fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
     assert record_after(run(*job, fault=fault), out)["status"] == ends
@@ -424,11 +424,44 @@ def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path,
         "which have changed since (resume=false trains again)\n"
     ) in refused.output
     assert record(out)["evaluations"] == before
-    if ends == "completed":  # what was learned is there, and other images may be asked about
-        others = [word for word in job if word.startswith("task")]
-        asked = run(f"evaluate={out}", *others, f"task.directory={tmp_path / 'kept'}")
-        assert asked.code == 0, asked.output
+    if ends == "completed":  # a copy of it is not left elsewhere
+        elsewhere = run(*job, "evaluation.episodes=8", f"hydra.run.dir={tmp_path / 'new'}")
+        assert elsewhere.code == 2 and not (tmp_path / "new").exists(), elsewhere.output
     assert record_after(run(*job, "resume=false"), out)["status"] == "completed"
+
+
+def test_other_images_that_a_run_is_tested_on_must_not_change_either(forks, tmp_path):
+    """Their scores would stand beside those of the images before."""
+    own, others, out = tmp_path / "own", tmp_path / "others", tmp_path / "run"
+    write_folder(own, FLAT)
+    write_folder(others, FLAT)
+    cached = f"task.cache_dir={tmp_path / 'cache'}"
+
+    def run(*words):
+        return forks.run(tmp_path / "log", [*words, f"hydra.run.dir={out}"])
+
+    assert record_after(run(*TINY, f"task.directory={own}", cached), out)["status"] == "completed"
+    trained_on = record(out)["data"]
+    of_task = [word for word in TINY if word.startswith("task")]
+    ask = [f"evaluate={out}", *of_task, f"task.directory={others}", cached]
+    assert run(*ask).code == 0
+    data = record(out)["data"]
+    (tested,) = data.pop("tested").values()
+    assert data == trained_on and tested["sha256"] == trained_on["sha256"]  # the same photographs
+    rows = record(out)["evaluations"]
+    assert len(rows) == 4  # alone and transductively, the own images and the others
+    shutil.rmtree(others)
+    write_folder(others, dict(reversed(FLAT.items())))
+    refused = run(*ask, "evaluation.episodes=8")
+    assert refused.code == 2 and "Traceback" not in refused.output
+    assert (
+        f"error: task.directory={others}: must be with the images on which this run was tested, "
+        "which have changed since (another task.name keeps the scores apart)\n"
+    ) in refused.output
+    assert record(out)["evaluations"] == rows
+    apart = run(*ask, "task.name=changed")
+    assert apart.code == 0, apart.output
+    assert len(record(out)["evaluations"]) == 6 and len(record(out)["data"]["tested"]) == 2
 
 
 def record_after(ended, directory):

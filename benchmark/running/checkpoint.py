@@ -26,6 +26,7 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
         "curve": progress.curve,
         "seconds": progress.seconds,
         "images": progress.images,
+        "tested": progress.tested,
     }
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     arrays |= {f"learner/{i}": value for i, value in enumerate(progress.learner)}
@@ -79,6 +80,7 @@ def read(path: Path) -> tuple[str, Progress]:
         scores,
         meta["seconds"],
         meta.get("images"),  # earlier versions have none
+        meta.get("tested", {}),
     )
     return meta["fingerprint"], progress
 
