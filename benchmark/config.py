@@ -45,6 +45,7 @@ DIVIDE = {  # the keys of a task that say how many classes a split has
     "validation": ("validation_classes",),
     "test": ("test_classes",),
 }
+PROGRESS = ("auto", "off")
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
 
@@ -123,8 +124,7 @@ class Runtime:
     def check(self) -> None:
         require(self.cores is None or self.cores >= 1, "runtime.cores", self.cores, "at least 1")
         require(self.threads >= 1, "runtime.threads", self.threads, "at least 1")
-        known = ("auto", "off")
-        require(self.progress in known, "runtime.progress", self.progress, f"one of {known}")
+        require(self.progress in PROGRESS, "runtime.progress", self.progress, "auto or off")
         require(
             self.engine in ENGINES, "runtime.engine", self.engine, f"one of {', '.join(ENGINES)}"
         )
@@ -310,6 +310,9 @@ def check(settings: Settings) -> None:
     require(settings.seed >= 0, "seed", settings.seed, "at least 0")
     task.check()
     settings.model.check()
+    fits = len(task.input_shape) == 3 or not settings.model.for_images
+    rule = f"one such as mlp: it is a network for images, and inputs of {task.name} are "
+    require(fits, "model", settings.model.name, f"{rule}of shape {task.input_shape}")
     algorithm.check(task)
     settings.training.check()
     settings.runtime.check()

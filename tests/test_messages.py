@@ -21,6 +21,17 @@ ANSWERS = {
     "runtime=[1]": "runtime=[1]: must be one of compiled, cpu",
     "model={a:1}": "model={a:1}: must be one of conv",
     "--multirun task=5,glyphs": "task=5,glyphs: must be one of folder, fonts, glyphs",
+    "task=": "task=: must be one of folder, fonts, glyphs, omniglot, sinusoid",
+    "+experiment=": "experiment=: must be one of adaptation_curve",
+    "hydra/launcher=null": "hydra/launcher=null: must be one of processes",
+    "=5": "=5: must be KEY=VALUE, with a key",
+    "@=5": "@=5: must be KEY=VALUE, with a key",
+    "+task=sinusoid": "+task=sinusoid: must be typed task=sinusoid",
+    "++model=mlp": "++model=mlp: must be typed model=mlp",
+    "hydra.nope=1": "hydra.nope=1: must be a known key: run, sweep, launcher",
+    # what refers to nothing
+    "task.ways=${nope}": "task.ways=${nope}: must be a value that can be resolved (Interpolation k",
+    "task.ways=${oc.env:NOPE}": "task.ways=${oc.env:NOPE}: must be a value that can be resolved (",
     # directories without a name
     "hydra.run.dir=": "hydra.run.dir=: must be the path of a directory",
     "hydra.run.dir=''": "hydra.run.dir='': must be the path of a directory",

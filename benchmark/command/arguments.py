@@ -72,10 +72,16 @@ def check_one(override: Override, config_dir: str | None) -> None:
             str(v or "").strip() and not isinstance(v, list | dict) for v in values(override)
         )
         require(named, key, typed, "the path of a directory")
-    if key in GROUPS and not override.is_delete():
+    if not key.strip("@"):
+        raise ConfigError(f"{override.input_line}: must be KEY=VALUE, with a key")
+    is_group = key in GROUPS or "/" in key
+    if is_group and not override.is_delete():
         known = choices(key, config_dir)
         for value in values(override):
-            require(isinstance(value, str), key, typed, f"one of {', '.join(known)}")
+            named = isinstance(value, str) and bool(value.strip())
+            require(named, key, typed, f"one of {', '.join(known)}")
+    if key in GROUPS and (override.is_add() or override.is_force_add()):
+        raise ConfigError(f"{override.input_line}: must be typed {key}={typed}")
     if key == "experiment" and not override.is_add():
         raise ConfigError(f"experiment={typed}: must be typed +experiment={typed}")
     if key in ("experiment", "budget") and override.is_sweep_override():

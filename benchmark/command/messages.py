@@ -36,7 +36,7 @@ def explained(error: Exception, root: str, words: Sequence[str]) -> str:
     unknown = re.match(r"Could not override '([\w./]+)'", text)
     if unknown:
         return about_unknown(unknown[1], root, words)
-    missing = r"Could not find '([\w/]+)/([^/']+)' Available options in '.*?': (.*)"
+    missing = r"Could not find '([\w/]+)/([^/']*)' Available options in '.*?': (.*)"
     if no_choice := re.search(missing, text):
         group, choice, known = no_choice.groups()
         known = known.split(" Config search path:")[0]
@@ -47,6 +47,9 @@ def explained(error: Exception, root: str, words: Sequence[str]) -> str:
         for key in ("hydra.run.dir", "hydra.sweep.dir"):
             if value := typed_value(key, words):
                 return f"{key}{value}: must be a directory that can be written ({text})"
+    if unresolved := re.match(r"(.*) full_key: ([\w.]+)", text):
+        reason, key = unresolved.groups()
+        return f"{key}{typed_value(key, words)}: must be a value that can be resolved ({reason})"
     return text
 
 
@@ -83,7 +86,8 @@ def about_unknown(key: str, root: str, words: Sequence[str]) -> str:
     """
     sweeps = [arguments.split_sweep(word) for word in words if CHOSEN.match(word)]
     for chosen in itertools.product(*sweeps):
-        known = siblings(compose(*chosen, root=root), key)
+        whole = compose(*chosen, root=root, with_hydra=key.startswith("hydra"))
+        known = siblings(whole, key)
         if key.rpartition(".")[2] not in known:
             break
     swept = [choice for choice, sweep in zip(chosen, sweeps, strict=True) if len(sweep) > 1]
