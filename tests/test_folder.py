@@ -255,6 +255,25 @@ def test_settings_that_cannot_work_are_refused_in_one_line(flat, tmp_path, overr
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize("closed", ["", "cat", "cat/inside"])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, closed):
+    root = write_folder(tmp_path / "d", FLAT)
+    (root / "cat" / "inside").mkdir()
+    scan = os.scandir
+
+    def refuse(path):  # what permissions do, but for the superuser
+        if str(path) == str(root / closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in refuse(path)])
+    with pytest.raises(
+        ConfigError, match=rf"^task\.directory={root}: must be a folder that can be"
+    ):
+        load(root, tmp_path)
+
+
 def test_small_classes_are_named(tmp_path):
     write_folder(tmp_path / "train", dict.fromkeys("ab", 8))
     write_folder(tmp_path / "test", {"cow": 3, "pig": 8, "rat": 2})

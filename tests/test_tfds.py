@@ -207,6 +207,12 @@ FC100 = {  # Oreshkin et al. 2018: the superclasses by their number
 }
 
 
+def test_lists_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "lists").write_bytes(b"train caf\xe9")
+    with pytest.raises(ConfigError, match=r"^task\.class_lists=.*/lists: must be a file of lines"):
+        class_lists.read(str(tmp_path / "lists"))
+
+
 def test_the_lists_of_cifar100_are_the_published_ones():
     cifar_fs, fc100 = class_lists.read("cifar_fs"), class_lists.read("fc100")
     assert {split: len(names) for split, names in cifar_fs.items()} == {
