@@ -17,7 +17,7 @@ from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.scoring import Scoring, must_be_finite
-from benchmark.running.unchanged import AGAIN, APART, check_images, check_network
+from benchmark.running.unchanged import AGAIN, APART, check_images, check_network, note_source
 from benchmark.training import Trainer, as_learner
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Run:
             self.progress = finished.take_up(begun, directory, self.progress)
         self.data = self.checked_data()
         check_network(settings, self.progress, self.network.initial)
+        note_source(settings.model, self.progress)
         self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done
@@ -130,6 +131,7 @@ class Run:
         if not record.is_completed(self.begun):
             learner = as_learner(self.progress.learner)
             initialisation.write(self.directory, self.network, learner)
+        source = self.progress.model_source
         return {
             "evaluations": finished.merged(self.begun.get("evaluations", []), evaluations),
             "baselines": finished.merged(self.begun.get("baselines", []), baselines),
@@ -137,6 +139,7 @@ class Run:
             "predictions": predicted or self.begun.get("predictions", []),
             "files": record.files_beside(self.directory),
             "timing": timing(self.progress.seconds, self.begun.get("timing", {})),
+            **({"model_source": source} if source else {}),
         }
 
     def predict(self) -> list[dict[str, Any]]:
