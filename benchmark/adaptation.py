@@ -89,7 +89,8 @@ class Classifier:
         Raises ConfigError (a ValueError) for images of another shape or range.
         """
         x = as_inputs("images", images, self._trained.task)
-        require(isinstance(transductive, bool), "transductive", transductive, "true or false")
+        known = isinstance(transductive, bool | np.bool_)
+        require(known, "transductive", transductive, "true or false")
         episode = Episode(self._x, self._y, tf.constant(x), None)
         outputs = self._trained.predict(self._params, episode, transductive)
         probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()

@@ -95,7 +95,7 @@ REFUSED = {
     ),
     "algorithm.outer_optimizer=nope": "algorithm.outer_optimizer=nope: must be one of adadelta, ad",
     "algorithm.outer_optimizer=5": "algorithm.outer_optimizer=5: must be one of adadelta, ada",
-    "algorithm.outer_optimizer=''": "algorithm.outer_optimizer=: must be one of adadelta, ada",
+    "algorithm.outer_optimizer=''": "algorithm.outer_optimizer=: must be a text that is not empty",
     "algorithm.outer_optimizer=[]": "algorithm.outer_optimizer=[]: must be one of adadelta, ad",
     "algorithm.outer_optimizer={}": "algorithm.outer_optimizer={}: must be one of adadelta, ad",
     "algorithm.outer_optimizer={class_name:nope}": (

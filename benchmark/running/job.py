@@ -126,10 +126,8 @@ def given_back(directory: Path, taken: dict[str, Any] | None) -> Iterator[None]:
     """Remove the copy of a run that was `taken` over where the settings turn out not to work."""
     try:
         yield
-    except record.CannotWrite:
-        raise
-    except ConfigError:
-        if taken is not None:
+    except ConfigError as error:
+        if taken is not None and not isinstance(error, record.CannotWrite):
             record.remove(directory)
         raise
 
