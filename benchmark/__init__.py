@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.adaptation import adapt
-    from benchmark.command.compose import settings as compose
+    from benchmark.command.settings import settings as compose
     from benchmark.episode_arrays import episodes
     from benchmark.running.job import run
 
 __all__ = ["adapt", "compose", "episodes", "run"]
-LIGHT = {"compose": "benchmark.command.compose.settings", "run": "benchmark.running.job.run"}
+LIGHT = {"compose": "benchmark.command.settings.settings", "run": "benchmark.running.job.run"}
 WITH_TENSORFLOW = {
     "adapt": "benchmark.adaptation.adapt",
     "episodes": "benchmark.episode_arrays.episodes",

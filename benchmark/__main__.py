@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from benchmark.command import tuning
 from benchmark.command.compose import CONF
-from benchmark.command.messages import BAD_INPUT, run_program, with_hint
+from benchmark.command.messages import with_hint
+from benchmark.command.program import BAD_INPUT, run_program
 from benchmark.running import record, sweep
 from benchmark.running.directory import remove_if_empty
 from benchmark.running.interruption import Interrupted

@@ -19,7 +19,7 @@ from benchmark.running import initialisation
 from benchmark.running.named import record_of
 from results.schema import ARRAYS
 from tasks.base import Task
-from tasks.checks import ConfigError, require
+from tasks.checks import ConfigError, require, require_whole
 from tasks.episode import Episode
 from tasks.pictures import decode
 from tasks.sampling import batch_order
@@ -89,6 +89,8 @@ class Classifier:
         Raises ConfigError (a ValueError) for images of another shape or range.
         """
         x = as_inputs("images", images, self._trained.task)
+        known = isinstance(transductive, bool | np.bool_)
+        require(known, "transductive", transductive, "true or false")
         episode = Episode(self._x, self._y, tf.constant(x), None)
         outputs = self._trained.predict(self._params, episode, transductive)
         probabilities = tf.nn.softmax(outputs[:, : len(self.classes)]).numpy()
@@ -128,17 +130,12 @@ def adapt(
     rule = "a run that classifies, not one of regression"
     require(trained.task.metric == "accuracy", "run", run, rule)
     x = as_inputs("images", images, trained.task)
-    names = np.asarray(labels)
-    rule = f"one for each support image, of shape ({len(x)},)"
-    require(names.shape == (len(x),), "labels", f"array of shape {names.shape}", rule)
-    classes, y = np.unique(names, return_inverse=True)
-    ways = trained.task.ways
-    rule = f"of 2 to {ways} classes, the ways of the run"
-    require(2 <= len(classes) <= ways, "labels", f"{len(classes)} classes", rule)
+    classes, y = as_classes(labels, len(x), trained.task.ways)
     steps = max(trained.evaluation.steps) if steps is None else steps
     batch = trained.evaluation.batch if batch is None else batch
-    for name, value, least in (("steps", steps, 0), ("batch", batch, 1), ("seed", seed, 0)):
-        require(value >= least, name, value, f"at least {least}")
+    require_whole("batch", batch, 1, config.LARGE)
+    require_whole("steps", steps, 0, config.LONGEST // batch)
+    require_whole("seed", seed, 0, config.READABLE)
     order = mini_batches(len(x), steps, batch, trained.replacement, seed)
     return Classifier(trained, (x, y.astype(np.int32)), order, classes)
 
@@ -177,6 +174,33 @@ def load(run: str | os.PathLike[str]) -> Trained:
     return Trained(inner, adapt, predict, learner, *settings)
 
 
+def as_classes(labels: Any, images: int, ways: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of a user's labels, in ascending order, and the number of each label's class.
+
+    Raises ConfigError for labels that do not fit as many `images` or `ways`.
+    """
+    names = as_array("labels", labels)
+    rule = f"one for each support image, of shape ({images},)"
+    require(names.shape == (images,), "labels", f"array of shape {names.shape}", rule)
+    try:
+        classes, numbers = np.unique(names, return_inverse=True)
+    except TypeError as error:
+        raise ConfigError(f"labels: must be of one kind ({config.first_line(error)})") from error
+    gaps = names != names  # not a number, or not a time
+    require(not gaps.any(), "labels", f"array with {names[gaps][:1]}", "without gaps")
+    rule = f"of 2 to {ways} classes, the ways of the run"
+    require(2 <= len(classes) <= ways, "labels", f"{len(classes)} classes", rule)
+    return classes, numbers
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """A user's values as an array. Raises ConfigError."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{name}: must be an array ({config.first_line(error)})") from error
+
+
 def as_inputs(name: str, images: Any, task: Task) -> np.ndarray:
     """Images [n, *input_shape] float32, from files or from arrays of a user's floats or bytes.
 
@@ -184,7 +208,11 @@ def as_inputs(name: str, images: Any, task: Task) -> np.ndarray:
     """
     shape = task.input_shape
     pictures = len(shape) == 3
-    x = from_files(name, images, task) if pictures and are_files(images) else np.asarray(images)
+    x = from_files(name, images, task) if pictures and are_files(images) else as_array(name, images)
+    numbers = np.issubdtype(x.dtype, np.number) or x.dtype == bool
+    rule = "of real numbers" + (", or a list of image files" if pictures else "")
+    real = numbers and not np.iscomplexobj(x)
+    require(real, name, f"array of {x.dtype}", rule)
     if pictures and shape[-1] == 1 and x.ndim == 3:
         x = x[..., None]
     wanted = ", ".join(map(str, shape[:-1] if pictures and shape[-1] == 1 else shape))
@@ -195,6 +223,7 @@ def as_inputs(name: str, images: Any, task: Task) -> np.ndarray:
     if x.dtype == np.uint8:
         x = x / np.float32(255)
     x = x.astype(np.float32)
+    require(bool(np.isfinite(x).all()), name, "values that are no finite numbers", "finite")
     if pictures:
         low, high = x.min(), x.max()
         rule = "uint8, or floats from 0 (ink) to 1 (paper)"
@@ -213,6 +242,8 @@ def from_files(name: str, files: Sequence[Any], task: Task) -> np.ndarray:
     """[n, *input_shape] uint8, decoded as the run's own images. Raises ConfigError."""
     invert, decoded = getattr(task, "invert", False), []
     for file in files:
+        is_file = isinstance(file, str | Path)
+        require(is_file, name, f"list with {type(file).__name__}", "files alone, or arrays alone")
         try:
             decoded.append(decode(file, task.input_shape, invert))
         except Exception as error:  # there is no end to what a damaged file can raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.optimizers import sgd_update
-from tasks.base import Distribution, Task
+from tasks.base import Asked, Distribution, Task
 from tasks.checks import require
 from tasks.episode import Episode
 
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
     from benchmark.inner_loop import InnerLoop, Learner
     from benchmark.network import Network
+
+
+# Keras's optimisers but for those that wrap others: settings are checked before it is imported.
+OUTER_OPTIMIZERS = (
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "ftrl",
+    "lion",
+    "muon",
+    "nadam",
+    "rmsprop",
+    "schedulefreeadamw",
+    "sgd",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +102,18 @@ class Algorithm:
             )
 
     def check_outer_optimizer(self) -> None:
-        """Its learning rate is the outer step and nothing else."""
+        """It must be one of Keras's; its learning rate is the outer step and nothing else."""
+        key, given = "algorithm.outer_optimizer", self.outer_optimizer
+        whole = given if isinstance(given, dict) else {"class_name": given}
+        name, own = whole.get("class_name"), whole.get("config", {})
+        known = isinstance(name, str) and name.lower() in OUTER_OPTIMIZERS
+        fits = known and isinstance(own, dict) and whole.keys() <= {"class_name", "config"}
+        rule = f"one of {', '.join(OUTER_OPTIMIZERS)} (or null, or {{class_name:, config: {{}}}})"
+        require(fits, key, given, rule)
+        rule = "without learning_rate, which is algorithm.outer_step"
+        require("learning_rate" not in own, key, given, rule)
         rule = "above 0 with an outer optimizer, whose learning rate it is"
         require(self.outer_step > 0, "algorithm.outer_step", self.outer_step, rule)
-        named = self.outer_optimizer
-        own = named.get("config") if isinstance(named, dict) else None
-        free = not (isinstance(own, dict) and "learning_rate" in own)
-        rule = "without learning_rate, which is algorithm.outer_step"
-        require(free, "algorithm.outer_optimizer", named, rule)
 
     def inner_loop(
         self, network: "Network", metric: str, engine: str = "tensorflow"
@@ -112,6 +134,14 @@ class Algorithm:
     def train_queries(self) -> int:
         """Query examples a class that training needs beside the support set."""
         return 0
+
+    def train_examples(self, task: Task) -> tuple[Asked, Asked]:
+        """The settings that say how many examples a class training needs: shots and queries."""
+        shots, queries = task.train_shots, self.train_queries
+        return (
+            Asked("task.train_shots", shots, shots),
+            Asked("algorithm.train_queries_per_class", queries, queries),
+        )
 
     def step_size(self, iteration: "tf.Tensor") -> "tf.Tensor":
         """Outer step of meta-iteration 0, 1, ..., falling linearly to the final one."""

@@ -20,7 +20,7 @@ from benchmark.engine import ENGINES, imported, obstacle, settled, tell_if_not_b
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from results.schema import MOST_DIGITS, OWN_PACKAGES
-from tasks.base import Size, Task
+from tasks.base import Asked, Size, Task, check_examples
 from tasks.checks import ConfigError, as_typed, one_line, require
 
 BASELINES = ("scratch", "nearest_neighbour")
@@ -40,6 +40,12 @@ LARGEST = {
 }
 READABLE = 10**MOST_DIGITS - 1  # the largest number of a record, of whatever it may be
 LONGEST = 10**8  # examples that one adaptation goes through
+DIVIDE = {  # the keys of a task that say how many classes a split has
+    "train": ("classes", "train_classes", "validation_classes"),
+    "validation": ("validation_classes",),
+    "test": ("test_classes",),
+}
+PROGRESS = ("auto", "off")
 CURVE_SPLITS = ("auto", "train", "validation", "test")
 
 
@@ -118,8 +124,7 @@ class Runtime:
     def check(self) -> None:
         require(self.cores is None or self.cores >= 1, "runtime.cores", self.cores, "at least 1")
         require(self.threads >= 1, "runtime.threads", self.threads, "at least 1")
-        known = ("auto", "off")
-        require(self.progress in known, "runtime.progress", self.progress, f"one of {known}")
+        require(self.progress in PROGRESS, "runtime.progress", self.progress, "auto or off")
         require(
             self.engine in ENGINES, "runtime.engine", self.engine, f"one of {', '.join(ENGINES)}"
         )
@@ -205,7 +210,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
 
 def target(group: str, node: DictConfig, kind: type) -> type:
     """The dataclass named by a group's `_target_`, a subclass of `kind`."""
-    path = str(node.get("_target_"))
+    path = as_typed(node.get("_target_"))
     try:
         cls = imported(MOVED.get(path, path))
     except Exception as error:  # a module of one's own may raise anything
@@ -231,6 +236,7 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
     """An instance of dataclass `cls` from yaml: no unknown key, no wrong type, nothing missing."""
     values = {key: value for key, value in as_dict(node).items() if key != "_target_"}
     prefix = f"{group}." if group else ""
+    check_kinds(prefix, cls, values)
     try:
         made = OmegaConf.to_object(OmegaConf.merge(schema_of(cls), values))
         check_lists(prefix, made)
@@ -253,6 +259,14 @@ def strict(group: str, cls: type, node: DictConfig) -> Any:
         raise ConfigError(f"{group}: {first_line(error)}") from error
 
 
+def check_kinds(prefix: str, cls: type, values: dict[str, Any]) -> None:
+    """Raise ConfigError for a mapping in the place of a list: OmegaConf does not say which."""
+    for f in dataclasses.fields(cls):
+        value, kind = values.get(f.name), get_origin(f.type) or f.type
+        swapped = {type(value), kind} == {list, dict}
+        require(not swapped, f"{prefix}{f.name}", value, f"of type {f.type}")
+
+
 def check_lists(prefix: str, made: Any) -> None:
     """Raise ConfigError for a list within a list of numbers or words: OmegaConf lets it pass."""
     for f in dataclasses.fields(made):
@@ -270,17 +284,20 @@ def check_text(overrides: Sequence[str]) -> None:
         require(shown == override, key, value, "text in UTF-8; rename or link to what it names")
 
 
-def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
+def check_values(plain: dict[str, Any], prefix: str = "") -> None:
     """Raise ConfigError for a number so large that no machine could make what it counts.
 
-    It comes first: nothing is made in proportion to a number that has not been checked.
+    It comes first: nothing is made in proportion to a number that has not been checked. An empty
+    text is refused too: as a path it would be the working directory.
     """
     own = str(plain.get("_target_", OWN_PACKAGES[0])).startswith(OWN_PACKAGES)
     for name, value in plain.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{'task' if name == 'tested' else name}"  # as it is typed
         if isinstance(value, dict):
-            check_sizes(value, f"{key}.")
+            check_values(value, f"{key}.")
             continue
+        empty = own and isinstance(value, str) and not value.strip()
+        require(not empty, key, value, "a text that is not empty")
         most = LARGEST.get(key, LARGE) if own and not name.endswith("seed") else READABLE
         numbers = value if isinstance(value, list) else [value]
         whole = [number for number in numbers if type(number) is int]
@@ -291,7 +308,7 @@ def check_sizes(plain: dict[str, Any], prefix: str = "") -> None:
 
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
-    check_sizes(settings.plain)
+    check_values(settings.plain)
     task, algorithm, evaluation = settings.task, settings.algorithm, settings.evaluation
     for key, steps, batch in (
         ("algorithm.inner_steps", algorithm.inner_steps, algorithm.inner_batch),
@@ -302,6 +319,9 @@ def check(settings: Settings) -> None:
     require(settings.seed >= 0, "seed", settings.seed, "at least 0")
     task.check()
     settings.model.check()
+    fits = len(task.input_shape) == 3 or not settings.model.for_images
+    rule = f"one such as mlp: it is a network for images, and inputs of {task.name} are "
+    require(fits, "model", settings.model.name, f"{rule}of shape {task.input_shape}")
     algorithm.check(task)
     settings.training.check()
     settings.runtime.check()
@@ -315,12 +335,8 @@ def check(settings: Settings) -> None:
     check_split("training.curve_split", settings.curve_split, task, evaluation)
     if sizes := task.sizes():
         check_ways("train", sizes["train"], task)
-        room = sizes["train"].examples_of(task.ways) - algorithm.train_queries
-        rule = (
-            f"at most {room}, what training may use as support: the train split has "
-            f"{sizes['train'].explained(task.ways)}"
-        )
-        require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
+        asked = algorithm.train_examples(task)
+        check_examples("train", sizes["train"], task.ways, *asked)
 
 
 def check_tested(tested: Task, task: Task) -> None:
@@ -349,18 +365,25 @@ def check_split(key: str, split: str, task: Task, evaluation: Evaluation) -> Non
     if sizes is None:
         return
     check_ways(split, sizes[split], task)
-    room = sizes[split].examples_of(task.ways) - evaluation.queries
-    rule = (
-        f"at most {room}: the {split} split has {sizes[split].explained(task.ways)}, of which "
-        f"{evaluation.queries} are queries"
-    )
-    require(shots <= room, "evaluation.shots", evaluation.shots, rule)
+    asked_shots = Asked("evaluation.shots", evaluation.shots, shots)
+    asked_queries = Asked("evaluation.queries", evaluation.queries, evaluation.queries)
+    check_examples(split, sizes[split], task.ways, asked_shots, asked_queries)
 
 
 def check_ways(split: str, size: Size, task: Task) -> None:
     """Raise ConfigError where a split has too few classes for an episode."""
-    rule = f"between 2 and {size.classes}, the classes of the {split} split"
-    require(task.ways <= size.classes, "task.ways", task.ways, rule)
+    if task.ways <= size.classes:
+        return
+    named = {key: getattr(task, key, None) for key in DIVIDE.get(split, ())}
+    because = ", ".join(f"task.{key}={value}" for key, value in named.items() if value)
+    if split == "validation" and because:
+        rule = f"0 or at least task.ways={task.ways}"
+        require(False, "task.validation_classes", named["validation_classes"], rule)
+    because = f" ({because})" if because else ""
+    rule = f"one with 2 classes or more in its {split} split, which has {size.classes}{because}"
+    require(size.classes >= 2, "task", task.name, rule)
+    rule = f"between 2 and {size.classes}, the classes of the {split} split{because}"
+    require(False, "task.ways", task.ways, rule)
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from benchmark.config import Settings
+from benchmark.config import CURVE_SPLITS, LARGE, Settings
 from benchmark.own_task import check_draw
 from tasks.base import Task
-from tasks.checks import require
+from tasks.checks import require, require_whole
 from tasks.episode import Episode
 from tasks.sampling import fold_in, split_seed
 from tasks.seeding import stateless_key
@@ -38,10 +38,11 @@ def episodes(
     """
     task, evaluation = settings.tested, settings.evaluation
     shots = max(evaluation.shots) if shots is None else shots
-    require(shots >= 1, "shots", shots, "at least 1")
-    if sizes := task.sizes():
-        require(split in sizes, "split", split, f"one of {', '.join(sizes)}")
-        room = sizes[split].examples_of(task.ways) - evaluation.queries
+    require_whole("shots", shots, 1, task.most_shots or LARGE)
+    known = task.sizes() or dict.fromkeys(CURVE_SPLITS[1:])
+    require(isinstance(split, str) and split in known, "split", split, f"one of {', '.join(known)}")
+    if (size := known[split]) is not None:
+        room = size.examples_of(task.ways) - evaluation.queries
         require(shots <= room, "shots", shots, f"at most {room}, what the queries leave of a class")
     return stream(task, split, shots, evaluation.queries, settings.seed)
 

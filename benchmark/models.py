@@ -5,7 +5,7 @@ To add one, inherit from `Model`, write `build` and name the class as `_target_`
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.checks import require
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """Settings of a network: a frozen dataclass whose fields are the keys of its yaml."""
+
+    for_images: ClassVar[bool] = False  # whether its inputs must have height, width and channels
 
     name: str
 
@@ -37,6 +39,8 @@ class Conv(Model):
     The convolutions are 3x3 with stride 2 and have no bias: the batch normalisation behind each
     would cancel it.
     """
+
+    for_images = True
 
     layers: int
     filters: int
@@ -68,6 +72,8 @@ class MAMLConv(Model):
     shift meta-learned but, without `adapt_shift`, not adapted; the mean of the last map over space;
     a dense layer that starts from N(0, 1).
     """
+
+    for_images = True
 
     layers: int
     filters: int
@@ -101,6 +107,8 @@ class ConvPool(Model):
     The convolutions are 3x3 with stride 1 and have no bias, as in `Conv`; the 2x2 max-pooling
     rounds up, so that 84 pixels become 42, 21, 11 and 6.
     """
+
+    for_images = True
 
     layers: int
     filters: int
@@ -146,7 +154,12 @@ class MLP(Model):
         positive = all(width >= 1 for width in self.hidden)
         require(positive, "model.hidden", self.hidden, "a list of widths of at least 1")
         known = ("relu", "tanh", "gelu", "sigmoid")
-        require(self.activation in known, "model.activation", self.activation, f"one of {known}")
+        require(
+            self.activation in known,
+            "model.activation",
+            self.activation,
+            f"one of {', '.join(known)}",
+        )
         rule, starts = "glorot or fan_in", ("glorot", "fan_in")
         require(self.initializer in starts, "model.initializer", self.initializer, rule)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, one_line
 
 State = tuple[tf.Tensor, ...]
 
@@ -32,18 +32,19 @@ class KerasStep:
 
     def __init__(self, config: Any, learning_rate: float, initial: np.ndarray) -> None:
         """`config` is a name or {class_name: ..., config: {...}}. Raises ConfigError."""
+        self.first_step = learning_rate
+        self.phi = keras.Variable(initial, name="phi")
         try:
             self.optimizer = keras.optimizers.get(config)
-        except (ValueError, TypeError) as error:
+            self.optimizer.learning_rate = learning_rate
+            self.optimizer.build([self.phi])
+            self.initial: State = tuple(v.numpy() for v in self.optimizer.variables)
+            self.optimizer.apply([tf.zeros_like(initial)], [self.phi])  # in vain: can it?
+        except Exception as error:  # Keras and TensorFlow have many ways to refuse a setting
             raise ConfigError(
-                f"algorithm.outer_optimizer={config}: must be null or an optimiser Keras knows, as "
-                "a name or {class_name: ..., config: {...}}"
+                f"algorithm.outer_optimizer={config}: must be null or an optimiser that Keras can "
+                f"make, as a name or {{class_name:, config: {{}}}} ({one_line(error)[:200]})"
             ) from error
-        self.first_step = learning_rate
-        self.optimizer.learning_rate = learning_rate
-        self.phi = keras.Variable(initial, name="phi")
-        self.optimizer.build([self.phi])
-        self.initial: State = tuple(v.numpy() for v in self.optimizer.variables)
 
     def update(
         self, params: tf.Tensor, displacement: tf.Tensor, step: tf.Tensor, state: State

@@ -18,6 +18,8 @@ class Progress:
     scores: per-episode scores so far, by protocol label: [episode, steps, transductive]
     seconds: time spent so far, by phase
     images: hashes of the data it has seen, as `Task.describe` gives them; None where unknown
+    tested: the same of other tasks that it is tested on, by `digest_of_task`
+    model_source: hash of the file of a model of the user's own; None for the project's
     """
 
     iteration: int
@@ -27,6 +29,8 @@ class Progress:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     images: Any = None
+    tested: dict[str, Any] = field(default_factory=dict)
+    model_source: str | None = None
 
     @classmethod
     def fresh(cls, initial: np.ndarray, outer: Arrays = ()) -> "Progress":

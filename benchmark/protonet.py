@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from benchmark.algorithms import Algorithm
-from tasks.base import Distribution, Task
+from tasks.base import Distribution, Task, check_examples
 from tasks.checks import require
 from tasks.episode import Episode
 
@@ -59,9 +59,7 @@ class ProtoNet(Algorithm):
         rule = f"between 2 and {most}, the classes of the train split" if train else "at least 2"
         require(2 <= self.train_ways <= most, "algorithm.train_ways", self.train_ways, rule)
         if train:
-            room = train.examples_of(self.train_ways) - queries
-            rule = f"at most {room}: the train split has {train.explained(self.train_ways)}"
-            require(task.train_shots <= room, "task.train_shots", task.train_shots, rule)
+            check_examples("train", train, self.train_ways, *self.train_examples(task))
 
     def inner_loop(
         self, network: "Network", metric: str, engine: str = "tensorflow"

@@ -122,7 +122,16 @@ RECORD_FIELDS = {
     "config": Field(dict, required=True),
     **{
         key: Field(str)
-        for key in ("reason", "command", "experiment", "fingerprint", "started", "finished", "seal")
+        for key in (
+            "reason",
+            "command",
+            "experiment",
+            "fingerprint",
+            "started",
+            "finished",
+            "seal",
+            "model_source",
+        )
     },
     **{key: Field(dict) for key in ("data", "timing", "environment", "digests")},
     **{key: Field(list) for key in ("overrides", "evaluations", "baselines", "learning_curve")},

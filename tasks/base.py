@@ -53,6 +53,28 @@ def listed(counts: dict[str, int], most: int = 8) -> str:
     return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
+class Asked(NamedTuple):
+    """A setting that asks for examples of each class: its key, its value, and how many they are."""
+
+    key: str
+    value: Any
+    number: int
+
+
+def check_examples(split: str, size: Size, ways: int, shots: Asked, queries: Asked) -> None:
+    """Raise ConfigError where `ways` classes of a split have too few for shots and queries.
+
+    The setting that asks for more is named, with what the other leaves.
+    """
+    examples = size.examples_of(ways)
+    named, other = (shots, queries) if shots.number >= queries.number else (queries, shots)
+    few, needed = ("", other.number) if other.number < examples else ("at least ", 1)
+    rule = f"at most {examples - needed}: the {split} split has {size.explained(ways)}"
+    if other.number:
+        rule += f", of which {other.key}={other.value} needs {few}{needed}"
+    require(shots.number + queries.number <= examples, named.key, named.value, rule)
+
+
 class Distribution(Protocol):
     """A loaded task distribution: episodes as a pure function of (split, seed)."""
 

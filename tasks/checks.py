@@ -1,5 +1,8 @@
 """How a bad setting is reported: one line with the key, the value and what is allowed."""
 
+from numbers import Integral
+from typing import Any
+
 
 class ConfigError(ValueError):
     """A setting that cannot work; its text is one line meant for the user."""
@@ -11,6 +14,13 @@ def require(allowed: bool, key: str, value: object, rule: str) -> None:
         raise ConfigError(f"{key}={as_typed(value)}: must be {rule}")
 
 
+def require_whole(key: str, value: Any, least: int, most: int) -> None:
+    """Raise ConfigError unless a value is a whole number between two others."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    rule = f"a whole number of at least {least} and at most {most}"
+    require(whole and least <= value <= most, key, value, rule)
+
+
 def one_line(error: BaseException) -> str:
     """The text of an error that may have many lines, as one."""
     return " ".join(str(error).split())
@@ -20,4 +30,4 @@ def as_typed(value: object) -> str:
     """A value as it stands in yaml or on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return " ".join(str(value).splitlines())

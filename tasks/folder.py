@@ -1,10 +1,12 @@
 """Images of your own: a folder of classes, each a folder of image files."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tasks.checks import ConfigError, require
+from tasks.checks import ConfigError, one_line, require
 from tasks.pictures import Pictures, PictureTask, check_left, decode_files, shortened, through_cache
 
 KINDS = (".png", ".jpg", ".jpeg")
@@ -26,10 +28,19 @@ class Folder(PictureTask):
     def found(self) -> dict[str, dict[str, list[Path]]]:
         """The files of each class of each split; of the split "" where there are no split folders.
 
-        Raises ConfigError where a folder holds nothing that could be meant.
+        Raises ConfigError where a folder cannot be read or holds nothing that could be meant.
         """
+        try:
+            return self.search()
+        except OSError as error:
+            rule = f"a folder that can be read ({one_line(error)})"
+            raise ConfigError(f"task.directory={self.directory}: must be {rule}") from error
+
+    def search(self) -> dict[str, dict[str, list[Path]]]:
+        """`found`. Raises OSError too."""
         rule = "a folder of classes, or of train, test and perhaps val with classes in each"
-        require(self.root.is_dir(), "task.directory", self.directory, rule)
+        of_images = self.root.is_dir() and self.root.resolve() != Path(self.root.resolve().anchor)
+        require(of_images, "task.directory", self.directory, rule)
         found: dict[str, dict[str, list[Path]]] = {}
         read = [name for name in SPLITS if (self.root / name).is_dir()]
         if "train" in read or "test" in read:
@@ -116,10 +127,20 @@ def classes_of(folder: Path) -> dict[str, list[Path]]:
         return {}
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     return {
-        path.name: sorted(file for file in path.rglob("*") if is_image(file, path))
+        path.name: sorted(file for file in files_below(path) if is_image(file, path))
         for path in inside
         if not path.name.startswith(".")
     }
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in those inside it. Raises OSError where one cannot be read."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for inside, _, names in os.walk(folder, onerror=stop):
+        yield from (Path(inside, name) for name in names)
 
 
 def is_image(path: Path, folder: Path) -> bool:

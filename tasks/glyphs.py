@@ -49,7 +49,8 @@ class Glyphs(CharacterTask):
             1 <= self.alphabets <= most,
             "task.alphabets",
             self.alphabets,
-            f"between 1 and {most}, the smaller of task.classes and task.test_classes",
+            f"between 1 and {most}, the smaller of task.classes={self.classes} and "
+            f"task.test_classes={self.test_classes}",
         )
         require(self.seed >= 0, "task.seed", self.seed, "at least 0")
         super().check()

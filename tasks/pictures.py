@@ -19,7 +19,8 @@ from tasks.images import ImageTask
 from tasks.seeding import numpy_generator
 
 log = logging.getLogger(__name__)
-CACHE_FORMAT = 1  # raise it when `Pictures` or `decode` changes
+OF_16_BITS = ("PNG", "PPM")  # formats whose pixels Pillow may hold in 32 bits
+CACHE_FORMAT = 2  # raise it when `Pictures` or `decode` changes
 
 
 class Pictures(NamedTuple):
@@ -154,7 +155,10 @@ def decode(file: str | Path | IO[bytes], shape: tuple[int, ...], invert: bool) -
     with Image.open(file) as opened:
         opened.load()
         image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits a pixel
+        sixteen = image.mode.startswith("I;16") or opened.format in OF_16_BITS
+        if image.mode == "F" or (image.mode == "I" and not sixteen):
+            raise ValueError("its pixels, floats or of 32 bits, do not say what is white")
+        if image.mode.startswith("I"):
             image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
         if "A" in image.getbands() or "transparency" in image.info:
             image = image.convert("RGBA")

@@ -173,7 +173,7 @@ def preload() -> None:
     """Import once what every job needs; TensorFlow starts no threads before its first use."""
     import benchmark.running.run  # noqa: F401
     import results.summary  # noqa: F401
-    from benchmark.command.compose import settings
+    from benchmark.command.settings import settings
 
     settings()  # Hydra looks for its plugins
     gc.collect()

@@ -149,7 +149,19 @@ REFUSED = {
     "no images": (X[:0], [], f"images=array of shape (0, 28, 28): {SHAPE}"),
     "a number": (1.0, Y, f"images=array of shape (): {SHAPE}"),
     "bytes as floats": (255 * X, Y, f"images=values from 255 to 255: {RANGE}"),
-    "not a number": (np.nan * X, Y, f"images=values from nan to nan: {RANGE}"),
+    "not a number": (np.nan * X, Y, "images=values that are no finite numbers: must be finite"),
+    "rows of other lengths": ([[[0]], [[0, 0]]], Y, "images: must be an array ("),
+    "a file alone": (
+        "a.png",
+        Y,
+        "images=array of <U5: must be of real numbers, or a list of ima",
+    ),
+    "complex numbers": (X + 1j, Y, "images=array of complex128: must be of real numbers, or a"),
+    "files and arrays": (["a.png", X[0]], Y, "images: a.png: must be a whole image file ("),
+    "arrays and files": ([X[0], "a.png"], Y, "images=list with ndarray: must be files alone, or"),
+    "labels of two kinds": (X, ["a", None, *"bbcc"], "labels: must be of one kind ("),
+    "a label that is missing": (X, [np.nan, *Y[1:]], "labels=array with [nan]: must be without g"),
+    "labels of other lengths": (X, [[0], [0, 1]], "labels: must be an array ("),
     "too few labels": (X, Y[:5], "labels=array of shape (5,): must be one for each support image"),
     "one-hot labels": (X, np.eye(6), "labels=array of shape (6, 6): must be one for each"),
     "more classes than ways": (X, range(6), "labels=6 classes: must be of 2 to 3 classes"),
@@ -166,11 +178,25 @@ def test_what_cannot_work_is_refused_in_one_line(trained, what):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "least"), [("steps", -1, 0), ("batch", 0, 1), ("seed", -1, 0)]
+    ("key", "least", "values"),
+    [
+        ("steps", 0, [-1, 1.5, "2", 10**9, np.nan]),
+        ("batch", 1, [0, 2.0, [2], 10**9]),
+        ("seed", 0, [-1, 0.5, True, 10**18]),
+    ],
 )
-def test_options_out_of_range(trained, key, value, least):
-    with pytest.raises(ConfigError, match=f"^{key}={value}: must be at least {least}$"):
-        benchmark.adapt(trained, X, Y, **{key: value})
+def test_options_out_of_range(trained, key, least, values):
+    for value in values:
+        with pytest.raises(ConfigError) as error:
+            benchmark.adapt(trained, X, Y, **{key: value})
+        given = "true" if value is True else value
+        rule = f"must be a whole number of at least {least} and at most "
+        assert str(error.value).startswith(f"{key}={given}: {rule}")
+
+
+def test_transduction_is_a_matter_of_yes_or_no(classifier, episode):
+    with pytest.raises(ConfigError, match=r"^transductive=no: must be true or false$"):
+        classifier.predict(episode["query_x"], transductive="no")
 
 
 @pytest.mark.parametrize("missing", ["record.json", "initialisation.npz"])

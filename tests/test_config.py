@@ -93,6 +93,20 @@ REFUSED = {
         "algorithm.outer_optimizer={'class_name': 'adam', 'config': {'learning_rate': 0.3}}: must "
         "be without learning_rate, which is algorithm.outer_step"
     ),
+    "algorithm.outer_optimizer=nope": "algorithm.outer_optimizer=nope: must be one of adadelta, ad",
+    "algorithm.outer_optimizer=5": "algorithm.outer_optimizer=5: must be one of adadelta, ada",
+    "algorithm.outer_optimizer=''": "algorithm.outer_optimizer=: must be a text that is not empty",
+    "algorithm.outer_optimizer=[]": "algorithm.outer_optimizer=[]: must be one of adadelta, ad",
+    "algorithm.outer_optimizer={}": "algorithm.outer_optimizer={}: must be one of adadelta, ad",
+    "algorithm.outer_optimizer={class_name:nope}": (
+        "algorithm.outer_optimizer={'class_name': 'nope'}: must be one of adadelta, adafactor, adag"
+    ),
+    "algorithm.outer_optimizer={class_name:adam,config:5}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'config': 5}: must be one of adadelta, ad"
+    ),
+    "algorithm.outer_optimizer={class_name:adam,beta_1:0.5}": (
+        "algorithm.outer_optimizer={'class_name': 'adam', 'beta_1': 0.5}: must be one of adadelta, "
+    ),
     "evaluation.shots=[0]": "evaluation.shots=[0]: must be at least 1 each",
     "evaluation.shots=[]": "evaluation.shots=[]: must be a list of one or more distinct values",
     "evaluation.steps=[5,5]": "evaluation.steps=[5, 5]: must be a list of one or more distinct val",
@@ -120,14 +134,42 @@ REFUSED = {
         "task.ways=137: must be between 2 and 136, the classes of the train split"
     ),
     "task.validation_classes=4 evaluation.splits=[validation]": (
-        "task.ways=5: must be between 2 and 4, the classes of the validation split"
+        "task.validation_classes=4: must be 0 or at least task.ways=5"
+    ),
+    "task.validation_classes=1": "task.validation_classes=1: must be 0 or at least task.ways=5",
+    "task.validation_classes=399": (
+        "task.ways=5: must be between 2 and 4, the classes of the train split (task.classes=400, "
+        "task.validation_classes=399)"
+    ),
+    "task.validation_classes=399 task.rotations=false": (
+        "task=glyphs: must be one with 2 classes or more in its train split, which has 1 (task.cl"
+    ),
+    "task=fonts task.test_classes=2": (
+        "task.ways=5: must be between 2 and 2, the classes of the test split (task.test_classes=2)"
+    ),
+    "task.classes=5": (
+        "task.alphabets=10: must be between 1 and 5, the smaller of task.classes=5 and task.test_"
     ),
     "task.validation_classes=400": "task.validation_classes=400: must be between 0 and 399, since",
     "evaluation.shots=[1,20]": "evaluation.shots=[1, 20]: must be at most 19: the test split has",
-    "evaluation.queries=16": "evaluation.shots=[1, 5]: must be at most 4: the test split has 20",
+    "evaluation.queries=16": (
+        "evaluation.queries=16: must be at most 15: the test split has 20 examples a class, of "
+        "which evaluation.shots=[1, 5] needs 5"
+    ),
+    "evaluation.queries=1000": "evaluation.queries=1000: must be at most 15: the test split has 20",
+    "evaluation.queries=30 evaluation.shots=[21]": (
+        "evaluation.queries=30: must be at most 19: the test split has 20 examples a class, of "
+        "which evaluation.shots=[21] needs at least 1"
+    ),
     "task.drawers=5": "evaluation.shots=[1, 5]: must be at most 4: the test split has 5 ex",
-    "task.train_shots=21": "task.train_shots=21: must be at most 20, what training may use",
-    "algorithm=maml task.train_shots=20": "task.train_shots=20: must be at most 19, what trainin",
+    "task.train_shots=21": "task.train_shots=21: must be at most 20: the train split has 20 ex",
+    "algorithm=maml task.train_shots=20": (
+        "task.train_shots=20: must be at most 19: the train split has 20 examples a class, of "
+        "which algorithm.train_queries_per_class=1 needs 1"
+    ),
+    "algorithm=maml algorithm.train_queries_per_class=1000000": (
+        "algorithm.train_queries_per_class=1000000: must be at most 10: the train split has 20 exam"
+    ),
     # batches larger than what they are drawn from
     "algorithm.replacement=true algorithm.inner_batch=51": (
         "algorithm.inner_batch=51: must be at most 50 with algorithm.replacement=true"
@@ -163,7 +205,9 @@ REFUSED = {
     ),
     "training.curve_split=banana": "training.curve_split=banana: must be one of auto, train, valid",
     "training.curve_split=validation": "training.curve_split=validation: must be one of the task's",
-    "runtime.progress=loud": "runtime.progress=loud: must be one of",
+    "runtime.progress=loud": "runtime.progress=loud: must be auto or off",
+    "task=sinusoid model=conv": "model=conv: must be one such as mlp: it is a network for im",
+    "task=sinusoid model=maml_conv": "model=maml_conv: must be one such as mlp: it is a network f",
     "task=omniglot task.split=papre": "task.split=papre: must be one of paper, background, small1,",
     "task=omniglot task.data_dir=/nowhere": "task.data_dir=/nowhere: must be a directory in which",
     "model=mlp model.activation=swoosh": "model.activation=swoosh: must be one of",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from benchmark.command.compose import compose, settings
+from benchmark.command.compose import compose
+from benchmark.command.settings import settings
 from results.__main__ import build_parser
 from scripts.docs import FIGURE, PAGES, draw_figures, regenerated
 from scripts.notebook import NOTEBOOK, executed

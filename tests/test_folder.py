@@ -174,6 +174,10 @@ def test_modes_of_images_become_what_was_asked_for(tmp_path):
     np.testing.assert_array_equal(
         decode(tmp_path / "deep.png", (6, 8, 1), False)[..., 0], deep // 256
     )
+    for name, unclear in {"floats.tiff": np.float32, "long.tiff": np.int32}.items():
+        Image.fromarray(np.ones((6, 8), unclear)).save(tmp_path / name)
+        with pytest.raises(ValueError, match="floats or of 32 bits, do not say what is white"):
+            decode(tmp_path / name, (6, 8, 1), False)
     turned = Image.new("RGB", (8, 6), "white")
     exif = turned.getexif()
     exif[0x0112] = 6  # the camera was held upright
@@ -217,6 +221,10 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
     ("overrides", "message"),
     [
         (["task.directory=/none"], "task.directory=/none: must be a folder of classes, or of trai"),
+        (["task.directory=/"], "task.directory=/: must be a folder of classes, or of train, test"),
+        (["task.directory=/../"], "task.directory=/../: must be a folder of classes, or of train"),
+        (["task.directory="], "task.directory=: must be a text that is not empty"),
+        (["task.cache_dir=' '"], "task.cache_dir= : must be a text that is not empty"),
         (
             ["task.size=0"],
             "task.size=0: must be pixels a side, or [height, width], at least 1 each",
@@ -238,13 +246,32 @@ def test_a_class_without_one_whole_image_is_named(tmp_path):
             ["evaluation.shots=[8]"],
             "evaluation.shots=[8]: must be at most 7: the test split has 8 e",
         ),
-        (["task.train_shots=9"], "task.train_shots=9: must be at most 7, what training may use as"),
+        (["task.train_shots=9"], "task.train_shots=9: must be at most 7: the train split has 2 cl"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_in_one_line(flat, tmp_path, overrides, message):
     with pytest.raises(ConfigError) as caught:
         load(flat, tmp_path, *overrides)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("closed", ["", "cat", "cat/inside"])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, closed):
+    root = write_folder(tmp_path / "d", FLAT)
+    (root / "cat" / "inside").mkdir()
+    scan = os.scandir
+
+    def refuse(path):  # what permissions do, but for the superuser
+        if str(path) == str(root / closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in refuse(path)])
+    with pytest.raises(
+        ConfigError, match=rf"^task\.directory={root}: must be a folder that can be"
+    ):
+        load(root, tmp_path)
 
 
 def test_small_classes_are_named(tmp_path):
@@ -254,7 +281,7 @@ def test_small_classes_are_named(tmp_path):
         load(tmp_path, tmp_path)
     assert str(caught.value) == (
         "evaluation.shots=[1, 3]: must be at most 2: the test split has 2 classes with 3 examples, "
-        "fewer in rat (2), of which 1 are queries"
+        "fewer in rat (2), of which evaluation.queries=1 needs 1"
     )
 
 
@@ -402,7 +429,7 @@ def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path,
     job = [*TINY, f"task.directory={images}", f"task.cache_dir={tmp_path / 'cache'}"]
 
     def run(*more, fault=None):
-        return forks.run(tmp_path / "log", [*more, f"hydra.run.dir={out}"], fault)
+        return forks.run(tmp_path / "log", [f"hydra.run.dir={out}", *more], fault)
 
     fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
     assert record_after(run(*job, fault=fault), out)["status"] == ends
@@ -416,11 +443,44 @@ def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path,
         "which have changed since (resume=false trains again)\n"
     ) in refused.output
     assert record(out)["evaluations"] == before
-    if ends == "completed":  # what was learned is there, and other images may be asked about
-        others = [word for word in job if word.startswith("task")]
-        asked = run(f"evaluate={out}", *others, f"task.directory={tmp_path / 'kept'}")
-        assert asked.code == 0, asked.output
+    if ends == "completed":  # a copy of it is not left elsewhere
+        elsewhere = run(*job, "evaluation.episodes=8", f"hydra.run.dir={tmp_path / 'new'}")
+        assert elsewhere.code == 2 and not (tmp_path / "new").exists(), elsewhere.output
     assert record_after(run(*job, "resume=false"), out)["status"] == "completed"
+
+
+def test_other_images_that_a_run_is_tested_on_must_not_change_either(forks, tmp_path):
+    """Their scores would stand beside those of the images before."""
+    own, others, out = tmp_path / "own", tmp_path / "others", tmp_path / "run"
+    write_folder(own, FLAT)
+    write_folder(others, FLAT)
+    cached = f"task.cache_dir={tmp_path / 'cache'}"
+
+    def run(*words):
+        return forks.run(tmp_path / "log", [*words, f"hydra.run.dir={out}"])
+
+    assert record_after(run(*TINY, f"task.directory={own}", cached), out)["status"] == "completed"
+    trained_on = record(out)["data"]
+    of_task = [word for word in TINY if word.startswith("task")]
+    ask = [f"evaluate={out}", *of_task, f"task.directory={others}", cached]
+    assert run(*ask).code == 0
+    data = record(out)["data"]
+    (tested,) = data.pop("tested").values()
+    assert data == trained_on and tested["sha256"] == trained_on["sha256"]  # the same photographs
+    rows = record(out)["evaluations"]
+    assert len(rows) == 4  # alone and transductively, the own images and the others
+    shutil.rmtree(others)
+    write_folder(others, dict(reversed(FLAT.items())))
+    refused = run(*ask, "evaluation.episodes=8")
+    assert refused.code == 2 and "Traceback" not in refused.output
+    assert (
+        f"error: task.directory={others}: must be with the images on which this run was tested, "
+        "which have changed since (another task.name keeps the scores apart)\n"
+    ) in refused.output
+    assert record(out)["evaluations"] == rows
+    apart = run(*ask, "task.name=changed")
+    assert apart.code == 0, apart.output
+    assert len(record(out)["evaluations"]) == 6 and len(record(out)["data"]["tested"]) == 2
 
 
 def record_after(ended, directory):

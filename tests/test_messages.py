@@ -9,6 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from benchmark.__main__ import main
 from benchmark.command import arguments
 from benchmark.command.messages import with_hint
+from benchmark.command.settings import settings
+from tasks.checks import ConfigError
 from tests.command import benchmark
 
 ANSWERS = {
@@ -19,10 +21,28 @@ ANSWERS = {
     "runtime=[1]": "runtime=[1]: must be one of compiled, cpu",
     "model={a:1}": "model={a:1}: must be one of conv",
     "--multirun task=5,glyphs": "task=5,glyphs: must be one of folder, fonts, glyphs",
+    "task=": "task=: must be one of folder, fonts, glyphs, omniglot, sinusoid",
+    "+experiment=": "experiment=: must be one of adaptation_curve",
+    "hydra/launcher=null": "hydra/launcher=null: must be one of processes",
+    "=5": "=5: must be KEY=VALUE, with a key",
+    "@=5": "@=5: must be KEY=VALUE, with a key",
+    "+task=sinusoid": "+task=sinusoid: must be typed task=sinusoid",
+    "++model=mlp": "++model=mlp: must be typed model=mlp",
+    "hydra.nope=1": "hydra.nope=1: must be a known key: run, sweep, launcher",
+    # what refers to nothing
+    "task.ways=${nope}": "task.ways=${nope}: must be a value that can be resolved (Interpolation k",
+    "task.ways=${oc.env:NOPE}": "task.ways=${oc.env:NOPE}: must be a value that can be resolved (",
     # directories without a name
     "hydra.run.dir=": "hydra.run.dir=: must be the path of a directory",
     "hydra.run.dir=''": "hydra.run.dir='': must be the path of a directory",
     "--multirun hydra.sweep.subdir= seed=0,1": "hydra.sweep.subdir=: must be the path of a dir",
+    "hydra.run.dir=[1]": "hydra.run.dir=[1]: must be the path of a directory",
+    # a mapping where there is a list
+    "evaluation.shots={a:1}": "evaluation.shots={a:1}: must be a list",
+    "task=sinusoid task.phase={}": "task.phase={}: must be a list",
+    "+evaluation.shots.a=1": "+evaluation.shots.a=1: must be of the kind that it replaces (Ind",
+    "hydra.job.name={a:1}": "hydra.job.name={a:1}: must be of the kind that it replaces (Can",
+    "seed=0,1": "seed=0,1: must be one value, a list (seed=[0,1]) or swept over (--multirun)",
     # what is typed almost right
     "experiment=tutorial": "experiment=tutorial: must be typed +experiment=tutorial",
     "--multirun experiment=sine,main": "experiment=sine,main: must be typed +experiment=sine,main",
@@ -70,24 +90,60 @@ def test_a_mistake_is_answered_in_one_line(typed, answer, monkeypatch, capsys, t
     assert left in ([], ["multirun.yaml"])  # Hydra's, of a sweep whose first job it cannot compose
 
 
+@pytest.mark.parametrize("typed", [typed for typed in ANSWERS if "--" not in typed])
+def test_the_same_is_answered_in_python(typed, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["notebook", "task=sinusoid", "taks=of the notebook"])
+    begins, _, ends = ANSWERS[typed].partition("{}")
+    with pytest.raises(ConfigError) as refused:
+        settings(*typed.split())
+    assert str(refused.value).startswith(begins) and ends in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_overrides_that_are_no_texts_are_refused():
+    with pytest.raises(ConfigError, match=r"^overrides=\['seed=1'\]: must be texts such as \"seed"):
+        settings(["seed=1"])
+
+
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("bad", "name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
+        ("bad", b"name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
+        (
+            "bytes",
+            b"name: \x80",
+            "a configuration file must be text in UTF-8: 'utf-8' codec can't dec",
+        ),
+        ("list", b"- list", "model=['list']: must be a group of settings"),
+        (
+            "target",
+            b"name: target",
+            "model._target_=null: must be the dotted path of a dataclass",
+        ),
+        (
+            "hidden",
+            b"{_target_: benchmark.models.MLP, name: mine, hidden: {a: 1}}",
+            "model.hidden={'a': 1}: must be of type list[int]",
+        ),
+        (
+            "over",
+            b"defaults: [mlp, _self_]\nname: over\nhidden: {a: 1}",
+            "model/over.yaml: must have values of the kinds that they replace (Cannot merge DictCo",
+        ),
         (
             "mine",
-            "{_target_: mine.M, name: m}",
+            b"{_target_: mine.M, name: m}",
             "model._target_=mine.M: must be the dotted path of",
         ),
     ],
 )
 def test_a_broken_file_of_ones_own_is_named_in_one_line(name, text, line, tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / f"{name}.yaml").write_text(text)
+    (tmp_path / "model" / f"{name}.yaml").write_bytes(text)
     (tmp_path / "mine.py").write_text("1 / 0")
     done = benchmark("--config-dir", str(tmp_path), f"model={name}", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"error: {line}")
-    assert done.stderr.count("\n") == 1 and name in done.stderr
+    assert done.stderr.count("\n") == 1 and (name in done.stderr or name == "bytes")
 
 
 def test_slurm_without_its_commands_is_named(monkeypatch):

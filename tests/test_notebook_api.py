@@ -72,7 +72,9 @@ def test_episodes_are_those_of_the_evaluation(settings):
     ("arguments", "message"),
     [
         ({"split": "tests"}, "split=tests: must be one of train, test"),
-        ({"shots": 0}, "shots=0: must be at least 1"),
+        ({"split": ["test"]}, r"split=\['test'\]: must be one of train, test"),
+        ({"shots": 0}, "shots=0: must be a whole number of at least 1 and at most 1000000"),
+        ({"shots": 1.5}, "shots=1.5: must be a whole number of at least 1 and at most 1000000"),
         ({"shots": 8}, "shots=8: must be at most 7, what the queries leave of a class"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmark.algorithms import Algorithm, runs_of_equal
+from benchmark.algorithms import OUTER_OPTIMIZERS, Algorithm, runs_of_equal
 from benchmark.outer_loop import MetaState, meta_iteration, training_tasks
 from benchmark.outer_optimizer import outer_optimizer
 from benchmark.progress import Progress
@@ -228,9 +228,19 @@ def test_annealing_scales_the_step_of_an_outer_optimiser(network):
     np.testing.assert_allclose(np.abs(moved), 0.005, rtol=0.01)
 
 
-def test_an_unknown_outer_optimiser_is_refused(network):
-    chosen = algorithm("reptile", outer_optimizer="banana")
-    with pytest.raises(ConfigError, match=r"algorithm\.outer_optimizer=banana: must be null or an"):
+@pytest.mark.parametrize("name", OUTER_OPTIMIZERS)
+def test_every_outer_optimiser_that_is_accepted_moves_the_initialisation(name):
+    initial = np.ones(4, np.float32)
+    optimizer = outer_optimizer(name, 0.1, initial)
+    assert type(optimizer.optimizer).__name__.lower() == name
+    moved, state = optimizer.update(tf.constant(initial), -tf.ones(4), 0.1, optimizer.initial)
+    assert (moved.numpy() < initial).all() and len(state) == len(optimizer.initial)
+
+
+@pytest.mark.parametrize("own", [{"nope": 1}, {"beta_1": "high"}])
+def test_an_outer_optimiser_with_settings_that_it_does_not_know_is_refused(network, own):
+    chosen = algorithm("reptile", outer_optimizer={"class_name": "adam", "config": own})
+    with pytest.raises(ConfigError, match=r"algorithm\.outer_optimizer=\{.*\}: must be null or an"):
         outer_of(network, chosen)
 
 

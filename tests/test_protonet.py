@@ -140,7 +140,7 @@ def test_the_learning_rate_is_cut_in_half_from_time_to_time():
         ),
         (
             ["algorithm.train_queries_per_class=11"],
-            "task.train_shots=10: must be at most 9: the train",
+            "algorithm.train_queries_per_class=11: must be at most 10: the train split has 20",
         ),
         (["algorithm.halve_every=-1"], "algorithm.halve_every=-1: must be at least 0"),
         (
@@ -163,7 +163,7 @@ def test_training_ways_need_classes_with_enough_images():
     task = type("Unequal", (type(SETTINGS.task),), {"sizes": sizes})(**vars(SETTINGS.task))
     chosen = replace(SETTINGS.algorithm, train_ways=3)
     chosen.check(replace(task, train_shots=2))
-    with pytest.raises(ConfigError, match=r"at most 2: the train split has 5 examples a class$"):
+    with pytest.raises(ConfigError, match=r"at most 2: the train split has 5 examples a class, of"):
         chosen.check(replace(task, train_shots=3))
 
 

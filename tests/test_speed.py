@@ -72,6 +72,12 @@ def test_a_profiled_operation_is_named_without_the_loops_around_it():
     assert kernels.split_name("while/body/_1/Mean:Mean") == ("Mean", "Mean")
 
 
+def test_kernels_of_impossible_settings_are_refused_in_one_line():
+    done = python("-m", "benchmark.studies.kernels", "task.wayz=1")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: task.wayz=1: must be a known key: name, ways")
+
+
 def test_the_profile_accounts_for_the_time_of_a_step():
     done = python(
         "-m", "benchmark.studies.kernels", *FEW_GLYPHS, "model=mlp", "algorithm.meta_batch=1"

@@ -12,7 +12,7 @@ from tests.command import PROJECT, benchmark, python
 
 BUILD = """
 import json
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.running.startup import start_tensorflow
 
 chosen = settings("model.filters=8")

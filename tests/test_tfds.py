@@ -133,7 +133,7 @@ def test_what_is_prepared_is_found_without_tensorflow(data_dir):
         ),
         (["task.size=0"], "task.size=0: must be pixels a side, or [height, width], at least 1"),
         (["task.train_classes=6"], "task.train_classes=6: must be between 2 and 5: of 7 classes"),
-        (["task.train_shots=9"], "task.train_shots=9: must be at most 8, what training may use as"),
+        (["task.train_shots=9"], "task.train_shots=9: must be at most 8: the train split has 8 ex"),
         (["task.class_lists=none"], "or one of cifar_fs, fc100"),
         (
             ["task.class_lists=fc100"],
@@ -205,6 +205,12 @@ FC100 = {  # Oreshkin et al. 2018: the superclasses by their number
     "validation": {8, 11, 13, 16},
     "test": {0, 7, 12, 14},
 }
+
+
+def test_lists_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "lists").write_bytes(b"train caf\xe9")
+    with pytest.raises(ConfigError, match=r"^task\.class_lists=.*/lists: must be a file of lines"):
+        class_lists.read(str(tmp_path / "lists"))
 
 
 def test_the_lists_of_cifar100_are_the_published_ones():

@@ -349,9 +349,12 @@ def test_a_folder_is_not_a_library(tmp_path, monkeypatch):
     ("overrides", "text"),
     [
         ("tracking=mlflow tracking.uri=mlruns", "tracking.uri=mlruns: must be sqlite:/// and a"),
-        ("tracking=mlflow tracking.experiment=' '", "tracking.experiment= : must be a name"),
+        (
+            "tracking=mlflow tracking.experiment=' '",
+            "tracking.experiment= : must be a text that",
+        ),
         ("tracking=wandb tracking.mode=cloud", "tracking.mode=cloud: must be offline or online"),
-        ("tracking=wandb tracking.project=''", "tracking.project=: must be a name"),
+        ("tracking=wandb tracking.project=''", "tracking.project=: must be a text that is not emp"),
         ("tracking=tensorboard +tracking.x=1", "tracking.x=1: must be a known key: name"),
     ],
 )

@@ -10,6 +10,7 @@ import benchmark
 from benchmark.command.identity import MOVED
 from benchmark.running.trained import find_training
 from results.records import read_records
+from results.schema import digest
 from tasks.checks import ConfigError
 from tests.forks import GLYPHS, SINE, Fault
 
@@ -226,6 +227,40 @@ def test_scores_of_another_run_are_not_taken_over(run, trained, tmp_path):
     assert ended.code == 0 and f"trained already: {trained}" in ended.output, ended.output
     assert "scores.npz is damaged: kept as scores.damaged1.npz" in ended.output
     same_arrays(arrays(tmp_path / "new"), before)
+
+
+MINE = """from dataclasses import dataclass
+
+from benchmark.models import MLP
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(MLP):
+    pass
+"""
+
+
+@pytest.mark.parametrize("ends", ["completed", "interrupted"])
+def test_a_file_of_ones_own_model_that_has_changed_is_warned_of(forks, tmp_path, ends):
+    file, out = tmp_path / "mine.py", tmp_path / "run"
+    file.write_text(MINE)
+    job = [*GLYPHS, "model._target_=mine.Mine", "runtime.engine=tensorflow"]
+
+    def run(*more, fault=None):
+        ended = forks.run(
+            tmp_path / "log", [*job, f"hydra.run.dir={out}", *more], fault, cwd=tmp_path
+        )
+        assert "Traceback" not in ended.output, ended.output
+        return f"model=mlp: {file} has changed since this run was trained" in ended.output
+
+    fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
+    assert not run(fault=fault)
+    assert record_of(out)["status"] == ends
+    if ends == "completed":
+        assert not run("evaluation.episodes=13")
+    file.write_text(f"{MINE}    # another network, perhaps\n")
+    assert run("evaluation.episodes=14")
+    assert record_of(out)["model_source"] == digest(MINE.encode())
 
 
 def change(run):

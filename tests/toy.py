@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.command import compose
+from benchmark.command.settings import settings as uncached
 from benchmark.config import Settings
 from tasks.base import Task
 from tasks.episode import Episode
@@ -35,7 +35,7 @@ TRAINED = (
 )
 
 
-settings = cache(compose.settings)
+settings = cache(uncached)
 
 
 def algorithm(name: str, **changes: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,7 @@ def checked(words: list[str]) -> list[str]:
         return flags + overrides
     if given.resolve and not given.cfg:
         raise ConfigError("--resolve: must be given with --cfg job, hydra or all")
-    for override in parsed(overrides):
-        check(override, given)
+    check(overrides, given.config_dir)
     if given.cfg and given.multirun:  # what the first job of the sweep gets
         flags = [word for word in flags if word not in ("--multirun", "-m")]
         overrides = [split_sweep(override)[0] for override in overrides]
@@ -51,23 +50,38 @@ def without(words: list[str], some: list[str]) -> list[str]:
     return left
 
 
-def parsed(overrides: list[str]) -> list[Override]:
+def parsed(overrides: Sequence[str]) -> list[Override]:
     """As Hydra understands them; nothing where it does not, since it says so itself."""
     try:
-        return OverridesParser.create().parse_overrides(overrides)
+        return OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException:
         return []
 
 
-def check(override: Override, given: Namespace) -> None:
-    """Raise ConfigError for one override that cannot work, whatever the others are."""
+def check(overrides: Sequence[str], config_dir: str | None = None) -> None:
+    """Raise ConfigError for an override that cannot work, whatever the others are."""
+    for override in parsed(overrides):
+        check_one(override, config_dir)
+
+
+def check_one(override: Override, config_dir: str | None) -> None:
+    """`check` of one override."""
     key, typed = override.key_or_group, str(override.input_line).partition("=")[2]
-    empty = not override.is_delete() and not str(override.value() or "").strip()
-    require(key not in DIRECTORIES or not empty, key, typed, "the path of a directory")
-    if key in GROUPS and not override.is_delete():
-        known = choices(key, given.config_dir)
+    if key in DIRECTORIES and not override.is_delete():
+        named = all(
+            str(v or "").strip() and not isinstance(v, list | dict) for v in values(override)
+        )
+        require(named, key, typed, "the path of a directory")
+    if not key.strip("@"):
+        raise ConfigError(f"{override.input_line}: must be KEY=VALUE, with a key")
+    is_group = key in GROUPS or "/" in key
+    if is_group and not override.is_delete():
+        known = choices(key, config_dir)
         for value in values(override):
-            require(isinstance(value, str), key, typed, f"one of {', '.join(known)}")
+            named = isinstance(value, str) and bool(value.strip())
+            require(named, key, typed, f"one of {', '.join(known)}")
+    if key in GROUPS and (override.is_add() or override.is_force_add()):
+        raise ConfigError(f"{override.input_line}: must be typed {key}={typed}")
     if key == "experiment" and not override.is_add():
         raise ConfigError(f"experiment={typed}: must be typed +experiment={typed}")
     if key in ("experiment", "budget") and override.is_sweep_override():

@@ -8,8 +8,6 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from benchmark.command import resolvers
-from benchmark.command.evaluating import with_training_of_run
-from benchmark.config import Settings, load
 
 CONF = str(Path(__file__).parents[2] / "conf")  # ours, whatever else is called conf
 
@@ -24,12 +22,3 @@ def compose(*overrides: str, root: str = "config", with_hydra: bool = False) -> 
     here = nullcontext() if inside else hydra.initialize_config_dir(CONF, version_base="1.3")
     with here:
         return hydra.compose(root, list(overrides), return_hydra_config=with_hydra)
-
-
-def settings(*overrides: str) -> Settings:
-    """The checked settings of `python -m benchmark OVERRIDES`.
-
-    Raises ConfigError, a ValueError: one line that names the key, the value and what is allowed.
-    """
-    cfg = compose(*overrides)
-    return load(with_training_of_run(cfg, list(overrides)), overrides)

@@ -1,64 +1,23 @@
-"""What is answered to a mistake on the command line: one line, and exit code 2."""
+"""What is answered to a mistake in what is typed: one line."""
 
 import difflib
 import itertools
-import os
 import re
-import sys
-import traceback
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmark.command import arguments, resolvers
-from benchmark.command.compose import CONF, compose
-from benchmark.running import sweep
-from tasks.checks import ConfigError, one_line
+from benchmark.command import arguments
+from benchmark.command.compose import compose
+from tasks.checks import one_line
 
-BAD_INPUT = 2  # exit code
 CHOSEN = re.compile(rf"(\+experiment|{'|'.join(arguments.GROUPS)})=[\w,]+$")
 
 
-def run_program(program: Callable[[], Any], root: str = "config") -> None:
-    """Run a program of Hydra's on conf/ROOT.yaml; what is wrong with the input becomes one line."""
-    resolvers.register()
-    make_importable()
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them
-    try:
-        sys.argv[1:] = arguments.checked(sys.argv[1:])
-        program()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of --help has seen enough
-        os._exit(0)
-    except (ConfigError, HydraException, OmegaConfBaseException, OSError, YAMLError) as error:
-        if wants_traceback:
-            traceback.print_exc()
-        print(f"error: {with_hint(explained(error, root))}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    finally:
-        sweep.end()
-
-
-def make_importable() -> None:
-    """Have this package and classes in the working directory found, here and in other processes.
-
-    A script's own folder comes first for Python, and the working directory nowhere.
-    """
-    if (ours := str(Path(CONF).parent)) not in sys.path:
-        sys.path.insert(0, ours)
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
-
-
-def explained(error: Exception, root: str) -> str:
-    """One line that names the key, the value and what is allowed."""
+def explained(error: Exception, root: str, words: Sequence[str]) -> str:
+    """One line that names the key, the value and what is allowed; `words` are what was typed."""
     text = one_line(error)
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
@@ -69,21 +28,44 @@ def explained(error: Exception, root: str) -> str:
     ours = re.match(r"ConfigError raised while resolving interpolation: (.*?)( full_key: |$)", text)
     if ours:
         return ours[1]
+    if merged := re.match(r"Error merging override (.*)", text):
+        return f"{merged[1]}: must be {kind_before(error.__cause__)}"
+    if several := re.match(r"Ambiguous value for argument '(([^=]*)=(.*?))' 1\. To use", text):
+        typed, key, values = several.groups()
+        return f"{typed}: must be one value, a list ({key}=[{values}]) or swept over (--multirun)"
     unknown = re.match(r"Could not override '([\w./]+)'", text)
     if unknown:
-        return about_unknown(unknown[1], root)
-    missing = r"Could not find '([\w/]+)/([^/']+)' Available options in '.*?': (.*)"
+        return about_unknown(unknown[1], root, words)
+    missing = r"Could not find '([\w/]+)/([^/']*)' Available options in '.*?': (.*)"
     if no_choice := re.search(missing, text):
         group, choice, known = no_choice.groups()
         known = known.split(" Config search path:")[0]
         return f"{group}={choice}: must be one of {', '.join(known.split())}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a configuration file must be text in UTF-8: {text}"
     if isinstance(error, YAMLError):
         return f"a configuration file must be YAML: {text}"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         for key in ("hydra.run.dir", "hydra.sweep.dir"):
-            if value := typed_value(key):
+            if value := typed_value(key, words):
                 return f"{key}{value}: must be a directory that can be written ({text})"
+    if composing := re.match(
+        r"In '(.*?)': \w+ raised while composing config: (.*?)( full_|$)", text
+    ):
+        file, reason, _ = composing.groups()
+        return f"{file}.yaml: must have values of the kinds that they replace ({reason})"
+    if unresolved := re.match(r"(.*) full_key: (?!object_type)([\w.]+)", text):
+        reason, key = unresolved.groups()
+        return f"{key}{typed_value(key, words)}: must be a value that can be resolved ({reason})"
     return text
+
+
+def kind_before(error: BaseException | None) -> str:
+    """What must stand where Hydra cannot put a value, after OmegaConf's error."""
+    if getattr(error, "object_type", None) is list:
+        return "a list"
+    reason = one_line(error).partition(" full_key: ")[0] if error else ""
+    return f"of the kind that it replaces ({reason})"
 
 
 def with_hint(text: str) -> str:
@@ -97,26 +79,27 @@ def with_hint(text: str) -> str:
     return f"{text}; did you mean {close[0]}?" if close else text
 
 
-def typed_value(key: str) -> str:
-    """What follows a key on the command line, with its equals sign; empty where it is not given."""
-    given = [word.lstrip("+~") for word in sys.argv[1:] if "=" in word]
+def typed_value(key: str, words: Sequence[str]) -> str:
+    """What follows a key in what was typed, with its equals sign; empty where it is not given."""
+    given = [word.lstrip("+~") for word in words if "=" in word]
     values = [word.split("=", 1)[1] for word in given if word.split("=", 1)[0] == key]
     return f"={values[-1]}" if values else ""
 
 
-def about_unknown(key: str, root: str) -> str:
-    """What a key that is not there could be instead, in the choices made on the command line.
+def about_unknown(key: str, root: str, words: Sequence[str]) -> str:
+    """What a key that is not there could be instead, in the choices that were typed.
 
     Where a sweep goes over several choices, in the first that does not have it.
     """
-    sweeps = [arguments.split_sweep(word) for word in sys.argv[1:] if CHOSEN.match(word)]
+    sweeps = [arguments.split_sweep(word) for word in words if CHOSEN.match(word)]
     for chosen in itertools.product(*sweeps):
-        known = siblings(compose(*chosen, root=root), key)
+        whole = compose(*chosen, root=root, with_hydra=key.startswith("hydra"))
+        known = siblings(whole, key)
         if key.rpartition(".")[2] not in known:
             break
     swept = [choice for choice, sweep in zip(chosen, sweeps, strict=True) if len(sweep) > 1]
     of = f" of {' '.join(swept)}" if swept else ""
-    return f"{key}{typed_value(key)}: must be a known key{of}: {', '.join(known)}"
+    return f"{key}{typed_value(key, words)}: must be a known key{of}: {', '.join(known)}"
 
 
 def siblings(node: DictConfig, key: str) -> list[str]:

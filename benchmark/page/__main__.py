@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.running.named import record_of
 from benchmark.running.startup import start_tensorflow
 from results.schema import ARRAYS, PAGE

@@ -26,6 +26,8 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
         "curve": progress.curve,
         "seconds": progress.seconds,
         "images": progress.images,
+        "tested": progress.tested,
+        "model_source": progress.model_source,
     }
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     arrays |= {f"learner/{i}": value for i, value in enumerate(progress.learner)}
@@ -79,6 +81,8 @@ def read(path: Path) -> tuple[str, Progress]:
         scores,
         meta["seconds"],
         meta.get("images"),  # earlier versions have none
+        meta.get("tested", {}),
+        meta.get("model_source"),
     )
     return meta["fingerprint"], progress
 

@@ -31,11 +31,11 @@ def compute(interruption: Interruption, settings: Settings, directory: Path, beg
         reporter.finish({"status": how_it_ended(error)})
         raise
     outcome["timing"].setdefault("startup_seconds", startup)
-    done = begun | outcome
+    done = begun | outcome | {"data": run.data}
     now = {"environment": environment(), "finished": record.now()}
     if record.is_completed(begun):
         done["evaluated_again"][-1] |= now
     else:
-        done |= {"status": "completed", "data": run.data, **now}
+        done |= {"status": "completed", **now}
     record.write(directory, done)  # before the end of the tracking, which may fail or hang
     reporter.finish(done)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from results.schema import LOCK
 from tasks.checks import ConfigError
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,10 @@ def remove_if_empty(directory: Path, log_file: str) -> None:
     """Remove a directory that was made for a job in vain, and what it was made in below here."""
     here = Path.cwd()
     with contextlib.suppress(OSError):  # there is something in it
-        if [path.name for path in directory.iterdir()] == [log_file]:
-            (directory / log_file).unlink()
+        made = {log_file, LOCK, COMPUTING_LOCK}
+        if {path.name for path in directory.iterdir()} <= made:
+            for name in made:
+                (directory / name).unlink(missing_ok=True)
         directory.rmdir()
         for parent in directory.resolve().parents:
             if here in parent.parents:

@@ -29,6 +29,8 @@ def take_up(record: dict[str, Any], directory: Path, progress: Progress) -> Prog
         scores=parts.longest(kept, progress.scores),
         seconds=progress.seconds,
         images=progress.images,
+        tested=progress.tested,
+        model_source=record.get("model_source"),
     )
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,15 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
         if record.is_completed(before) and not (settings.resume and is_usable(directory)):
             record.set_aside(directory)
             before = None
+        taken = None
         if not record.is_completed(before) and settings.resume:
-            before = take_over(settings, directory) or before
+            taken = take_over(settings, directory)
         if not settings.resume:
             checkpoint.clear(directory)
-        if before is not None and record.is_completed(before):
-            return evaluate_further(settings, directory, before, began)
+        done = taken or before
+        if done is not None and record.is_completed(done):
+            with given_back(directory, taken):
+                return evaluate_further(settings, directory, done, began)
         log.info("%s: %s", directory.name, plan(settings))
         return run_and_record(
             settings,
@@ -115,6 +119,17 @@ def evaluate_further(
     command = record.command(settings.overrides)
     again.append({"command": command, "started": record.now(), "finished": None})
     return run_and_record(settings, directory, {**done, "evaluated_again": again}, began)
+
+
+@contextlib.contextmanager
+def given_back(directory: Path, taken: dict[str, Any] | None) -> Iterator[None]:
+    """Remove the copy of a run that was `taken` over where the settings turn out not to work."""
+    try:
+        yield
+    except ConfigError as error:
+        if taken is not None and not isinstance(error, record.CannotWrite):
+            record.remove(directory)
+        raise
 
 
 def record_the_end(directory: Path, entry: dict[str, Any], error: BaseException) -> None:

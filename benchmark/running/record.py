@@ -111,6 +111,12 @@ def copy(source: Path, directory: Path) -> None:
             write_file(directory / name, (source / name).read_bytes())
 
 
+def remove(directory: Path) -> None:
+    """Remove what `copy` has written, the record first."""
+    for name in sorted(FILES, key=lambda name: name != RECORD):
+        (directory / name).unlink(missing_ok=True)
+
+
 def drop_previous(directory: Path) -> None:
     """Remove what `set_aside` kept."""
     for name in FILES:

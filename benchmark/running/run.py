@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import predictions
+from benchmark.command.identity import digest_of_task
 from benchmark.config import Settings
 from benchmark.network import build_network
 from benchmark.own_task import load_tasks
@@ -16,7 +17,7 @@ from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
 from benchmark.running.interruption import Interrupted, Interruption
 from benchmark.running.scoring import Scoring, must_be_finite
-from benchmark.running.unchanged import check_images, check_network
+from benchmark.running.unchanged import AGAIN, APART, check_images, check_network, note_source
 from benchmark.training import Trainer, as_learner
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ class Run:
         self.settings, self.directory, self.interruption = settings, directory, interruption
         self.begun, task = begun, settings.task
         distribution, tested = load_tasks(settings)
-        self.data = task.describe()
         self.network = build_network(settings.model, task, settings.seed)
         inner = settings.algorithm.inner_loop(self.network, task.metric, settings.runtime.engine)
         self.trainer = Trainer(settings, inner, distribution)
@@ -45,17 +45,33 @@ class Run:
         self.progress = checkpoint.load(directory, settings.identity) or fresh
         if record.is_completed(begun):
             self.progress = finished.take_up(begun, directory, self.progress)
-        images = self.data.get("sha256")
-        if settings.tested == task or not record.is_completed(begun):  # those of training count
-            known = begun.get("data", {}).get("sha256"), self.progress.images
-            check_images(settings, images, *known)
-            self.progress.images = images
+        self.data = self.checked_data()
         check_network(settings, self.progress, self.network.initial)
+        note_source(settings.model, self.progress)
         self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done
         if done or scored:
             log.info("continuing after %d meta-iterations, %d scored episodes", done, scored)
+
+    def checked_data(self) -> dict[str, Any]:
+        """The record's facts about the data. Raises ConfigError where images have changed."""
+        task, tested, progress = self.settings.task, self.settings.tested, self.progress
+        data, other = self.begun.get("data", {}), digest_of_task(self.settings.plain)
+        completed = record.is_completed(self.begun)
+        if not other or not completed:  # those of training count
+            facts = task.describe()
+            now = facts.get("sha256")
+            check_images(task, now, (data.get("sha256"), progress.images), "trained", AGAIN)
+            progress.images = now
+            data = data if completed else facts
+        if other:
+            facts, before = tested.describe(), data.get("tested", {})
+            now, known = facts.get("sha256"), before.get(other, {}).get("sha256")
+            check_images(tested, now, (known, progress.tested.get(other)), "tested", APART)
+            progress.tested[other] = now
+            data = {**data, "tested": {**before, other: facts}}
+        return data
 
     def train(self, tell: Callable[[list[dict[str, Any]]], None]) -> None:
         """Meta-train to the end, from wherever the last checkpoint stood.
@@ -115,6 +131,7 @@ class Run:
         if not record.is_completed(self.begun):
             learner = as_learner(self.progress.learner)
             initialisation.write(self.directory, self.network, learner)
+        source = self.progress.model_source
         return {
             "evaluations": finished.merged(self.begun.get("evaluations", []), evaluations),
             "baselines": finished.merged(self.begun.get("baselines", []), baselines),
@@ -122,6 +139,7 @@ class Run:
             "predictions": predicted or self.begun.get("predictions", []),
             "files": record.files_beside(self.directory),
             "timing": timing(self.progress.seconds, self.begun.get("timing", {})),
+            **({"model_source": source} if source else {}),
         }
 
     def predict(self) -> list[dict[str, Any]]:

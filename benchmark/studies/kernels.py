@@ -5,8 +5,8 @@ add up, and prints the microseconds of each operation for one inner step. Overri
 benchmark: `task.ways=20`, `model=mlp`.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.running.startup import start_tensorflow
 from benchmark.studies.speed import engine
+from tasks.checks import ConfigError
 
 ITERATIONS = 10
 SHOWN = 40
@@ -77,7 +78,12 @@ def split_name(event: str) -> tuple[str, str]:
 def main(arguments: Any = None) -> None:
     """Profile and print the table."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    frame = profile(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser("python -m benchmark.studies.kernels", description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as model=mlp")
+    try:
+        frame = profile(parser.parse_args(arguments).overrides)
+    except ConfigError as error:
+        parser.exit(2, f"error: {error}\n")
     print("Microseconds of one inner step, on one core, under the profiler")
     print(frame.head(SHOWN).to_string(index=False, float_format="{:.1f}".format))
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.config import Settings
 from benchmark.optimizers import BETA_2
 from benchmark.optimizers import EPSILON as EPSILON_HAT

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.command.compose import settings
+from benchmark.command.settings import settings
 from benchmark.config import Settings
 from benchmark.native.library import WIDTHS, builds
 from benchmark.running.environment import environment

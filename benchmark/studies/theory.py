@@ -27,8 +27,9 @@ import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from benchmark.command.compose import CONF, settings
-from benchmark.command.messages import run_program
+from benchmark.command.compose import CONF
+from benchmark.command.program import run_program
+from benchmark.command.settings import settings
 from benchmark.config import Runtime, as_dict, strict
 from benchmark.running.environment import environment
 from benchmark.running.record import write_file

@@ -37,7 +37,6 @@ class MLflow(Tracking):
         known = self.uri.startswith(("sqlite:///", "http://", "https://"))
         rule = "sqlite:/// and a file's path, or the http:// or https:// address of a server"
         require(known, "tracking.uri", self.uri, rule)
-        require(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
 
     def start(self, record: dict[str, Any], directory: Path) -> Tracker:
         return MLflowRun(self, record, directory)

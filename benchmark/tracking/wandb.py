@@ -22,7 +22,6 @@ class WandB(Tracking):
 
     def check(self) -> None:
         super().check()
-        require(bool(self.project.strip()), "tracking.project", self.project, "a name")
         known = ("offline", "online")
         require(self.mode in known, "tracking.mode", self.mode, "offline or online")
 

@@ -1,5 +1,6 @@
 """The task distribution over Omniglot's characters."""
 
+import os
 from dataclasses import dataclass
 
 from tasks.base import Size
@@ -28,7 +29,7 @@ class Omniglot(CharacterTask):
         require(self.split in SIZES, "task.split", self.split, f"one of {allowed}")
         super().check()
         if self.data_dir is not None:
-            holds = (dataset_dir(self.data_dir) / "dataset_info.json").is_file()
+            holds = os.path.isfile(dataset_dir(self.data_dir) / "dataset_info.json")
             require(holds, "task.data_dir", self.data_dir, f"{PREPARED}, or null")
 
     def drawings(self) -> dict[str, ImageSet]:

@@ -1,8 +1,9 @@
 """Which classes of a data set are for training, for validation and for the test: files of lists."""
 
+import os
 from pathlib import Path
 
-from tasks.checks import require
+from tasks.checks import ConfigError, one_line, require
 from tasks.folder import SPLITS
 
 HERE = Path(__file__).parent
@@ -17,10 +18,14 @@ def read(name: str) -> dict[str, list[str]]:
     own = ", ".join(sorted(each.stem for each in HERE.glob("*.txt")))
     rule = f"a file of lines such as 'train apple' (train, val or test), or one of {own}"
     files = (Path(name).expanduser(), HERE / f"{name}.txt")
-    path = next((file for file in files if file.is_file()), None)
+    path = next(filter(os.path.isfile, files), None)
     require(path is not None, KEY, name, rule)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{KEY}={name}: must be {rule} ({one_line(error)})") from error
     found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    for line in map(str.strip, path.read_text(encoding="utf-8").splitlines() if path else ()):
+    for line in map(str.strip, lines):
         if line and not line.startswith("#"):
             split, _, label = line.partition(" ")
             require(split in SPLITS and bool(label), KEY, name, f"{rule}, not {line!r}")

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before anything runs, or the second one
         return 130
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
-        parser.error(explained(error, "config"))
+        parser.error(explained(error, "config", sys.argv[1:]))
 
 
 def number(parser: Parser, name: str, text: str, least: float) -> float:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.command.messages import BAD_INPUT
+from benchmark.command.program import BAD_INPUT
 from benchmark.running.startup import usable_cores
 from benchmark.studies.reproduce.costs import Costs, cores_of, trained_share
 from benchmark.studies.reproduce.parts import Part, Run
