@@ -162,7 +162,7 @@ def find(paths: Iterable[str | os.PathLike[str]], problems: list[str]) -> Iterat
         if empty:
             problems.append(
                 f"{path}: no record.json here or below"
-                if path.exists()
+                if os.path.exists(path)
                 else f"{path}: no such file or directory"
             )
 
@@ -173,8 +173,8 @@ def record_files(path: Path, problems: list[str]) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
         problems.append(f"{error.filename}: cannot be read ({error.strerror})")
 
-    if not path.is_dir():
-        yield from [path] if path.exists() else []
+    if not os.path.isdir(path):
+        yield from [path] if os.path.exists(path) else []
         return
     seen: set[str] = set()
     for directory, folders, files in os.walk(path, onerror=unreadable, followlinks=True):

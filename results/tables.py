@@ -5,7 +5,6 @@ A cell is one configuration under one protocol; only seeds are averaged. Whateve
 becomes a row key, so that no two different things ever share a number.
 """
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -470,7 +469,7 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
 
 def summary_text(found: records.Records, tables: Sequence[Table]) -> str:
     """Tables, then what is missing from them and what to know about them."""
-    style = formats.SCREEN if sys.stdout.isatty() else "text"
+    style = formats.SCREEN if formats.on_terminal() else "text"
     parts = [str(render(tables, style)).rstrip("\n")] if tables else ["No completed evaluation."]
     if found.problems:
         parts.append(listing("Not (or not fully) in the table:", found.problems))

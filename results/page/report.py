@@ -97,8 +97,11 @@ def write_report(
     page = render(figures=pictures, remarks=remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    new.write_text(page, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(page, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read(name: str) -> str:
