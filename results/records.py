@@ -335,13 +335,15 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if "method" not in frame:
         shared = shared.assign(method=runs.get("method"))
     merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
-    if "tested.name" in frame:  # the run's images are not those that it was tested on
-        merged.loc[merged["tested.name"].notna(), ["data.test", "images"]] = pd.NA
+    elsewhere = merged.get("tested.name", pd.Series(pd.NA, merged.index)).notna().to_numpy()
+    if elsewhere.any():  # the run's images are not those that it was tested on
+        merged.loc[elsewhere, ["data.test", "images"]] = pd.NA
     for column in (str(column) for column in frame if "." in str(column)):
+        whole = elsewhere & column.startswith("tested.")  # the settings of another task
         for other in {f"{column}{OF_RUN}", re.sub(r"^tested\.", "task.", column)} - {column}:
             if other in merged:
                 own = merged[column].astype(object)
-                merged[column] = own.where(own.notna(), merged[other].astype(object))
+                merged[column] = own.where(own.notna() | whole, merged[other].astype(object))
     return typed(merged.drop(columns=[c for c in merged if str(c).endswith(OF_RUN)]))
 
 

@@ -477,3 +477,17 @@ if __name__ == "__main__":
             f"10,000 records: {time.perf_counter() - before:.1f} s, peak {peak:.0f} MiB, "
             f"{len(text.splitlines())} lines of tables"
         )
+
+
+def test_of_other_tasks_nothing_is_filled_in_from_those_of_the_training(tmp_path):
+    other = {"name": "drawn", "ways": 5, "seed": 3}
+    rows = [fake.evaluation(1, False, 0.8), fake.evaluation(1, False, 0.6, tested=other)]
+    fake.write(tmp_path, fake.record({"task.seed": 0}, evaluations=rows, baselines=[]))
+    own, elsewhere = records.read_records([tmp_path]).completed.to_dict("records")
+    assert (own["tested.name"], own["tested.seed"]) == ("omniglot", 0)
+    assert (elsewhere["tested.name"], elsewhere["tested.seed"]) == ("drawn", 3)
+    # A key that only another run's tasks have.
+    more = [fake.evaluation(1, False, 0.6, tested={"name": "third", "split": "mine"})]
+    fake.write(tmp_path / "b", fake.record({"seed": 1}, evaluations=more, baselines=[]))
+    found = records.read_records([tmp_path]).completed
+    assert found.loc[found["tested.name"] == "drawn", "tested.split"].isna().all()
