@@ -462,6 +462,7 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
             new = ["published", "published_ci95", "difference", "joint_ci95"]
             beside = table.comparison[[*keys, *new, "verdict", "settings", "source"]].copy()
             beside[new] = beside[new].astype("Float64") / 100
+            beside = beside.astype({key: frame[key].dtype for key in keys})  # missing in all lines
             frame = frame.merge(beside, on=keys, how="left")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

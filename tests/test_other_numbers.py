@@ -1,5 +1,6 @@
 """`--published FILE.csv`: a user's own table, checked line by line, beside the records."""
 
+import io
 import os
 import re
 
@@ -115,6 +116,17 @@ def test_files_that_cannot_be_read_are_one_line(runs, tmp_path, capsys):
         with pytest.raises(SystemExit):
             main([str(runs), "--published", name])
         assert message in capsys.readouterr().err
+
+
+def test_a_key_that_nothing_published_has_is_no_obstacle(runs, tmp_path, capsys):
+    for window in (3, 5):
+        settings = {"algorithm.name": "mine", "algorithm.window": window}
+        fake.write(tmp_path / "runs" / str(window), fake.record(settings, baselines=[]))
+    assert main([str(runs), "--published", "--format", "csv"]) == 0
+    cells = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert set(cells["algorithm.window"].dropna()) == {3, 5}
+    assert cells.loc[cells["published"].notna(), "method"].eq("reptile").all()
+    assert cells["published"].notna().any()
 
 
 def test_a_pipe_is_no_table(runs, tmp_path, capsys):
