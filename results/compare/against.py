@@ -116,30 +116,34 @@ def cells_of(frame: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], 
 def compared(pairs: Sequence[tuple[Cell, Cell]], keys: Sequence[str]) -> list[dict[str, Any]]:
     """One line a cell that both sides have; the verdicts are corrected for their number."""
     reader = Reader()
-    found = [contrast_of(new, old, reader) for new, old in pairs]
-    corrected, levels = statistics.holm([contrast.p_value for _, _, contrast in found], ALPHA)
+    found = [contrast_of(new.evaluations, old.evaluations, reader) for new, old in pairs]
+    corrected, levels = statistics.holm([contrast.p_value for contrast in found], ALPHA)
     return [
         {
-            **side_of(new, keys, "new"),
-            **side_of(old, keys, "old"),
+            **side_of(of_difference(new, old, contrast, reader), keys, "new"),
+            **side_of(of_difference(old, new, contrast, reader), keys, "old"),
             **difference_of(contrast, p, level, new.line["metric"]),
         }
-        for (new, old, contrast), p, level in zip(found, corrected, levels, strict=True)
+        for (new, old), contrast, p, level in zip(pairs, found, corrected, levels, strict=True)
     ]
 
 
-def contrast_of(new: Cell, old: Cell, reader: Reader) -> tuple[Cell, Cell, Contrast]:
-    """New minus old: paired where both met the same episodes, of independent means elsewhere; and
-    both over what the difference is of."""
-    rows = [new.evaluations, old.evaluations]
+def contrast_of(new: pd.DataFrame, old: pd.DataFrame, reader: Reader) -> Contrast:
+    """New minus old: paired where both met the same episodes, of independent means elsewhere."""
     try:
-        first, second = map(reader.side, rows)
+        first, second = reader.side(new), reader.side(old)
     except records.DamagedRecord:
-        return new, old, without_scores(*rows)
-    if not (comparable(pd.concat(rows)) and contrasts.same_episodes(first, second)):
-        return new, old, contrasts.unpaired(first, second)
-    cells = over_shared(new, first, second), over_shared(old, second, first)
-    return *cells, contrasts.paired(first, second)
+        return without_scores(new, old)
+    same = comparable(pd.concat([new, old])) and contrasts.same_episodes(first, second)
+    return contrasts.paired(first, second) if same else contrasts.unpaired(first, second)
+
+
+def of_difference(cell: Cell, other: Cell, contrast: Contrast, reader: Reader) -> Cell:
+    """A cell over what its difference to the other is of."""
+    counts = [part.evaluations["episodes"].eq(contrast.episodes) for part in (cell, other)]
+    if not contrast.paired or all(len(of) == contrast.seeds and of.all() for of in counts):
+        return cell
+    return over_shared(cell, *(reader.side(part.evaluations) for part in (cell, other)))
 
 
 def over_shared(cell: Cell, own: Side, other: Side) -> Cell:
