@@ -188,7 +188,7 @@ def emit_findings(options: argparse.Namespace, found: records.Records) -> int:
 def style_of(options: argparse.Namespace) -> str:
     """The format asked for; on a terminal, text as wide as that is."""
     fits = options.format == "text" and options.output is None and not options.wide
-    return formats.SCREEN if fits and sys.stdout.isatty() else str(options.format)
+    return formats.SCREEN if fits and formats.on_terminal() else str(options.format)
 
 
 def emit(options: argparse.Namespace, content: str | bytes) -> None:

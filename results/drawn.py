@@ -150,7 +150,7 @@ class Curve:
     Attributes:
         points: a line for each drawn x, ascending: x, paper; and where we have it mean, ci95,
             seeds, episodes (shares from 0 to 1), difference.
-        runs: the directories behind ours.
+        evaluations: ours, at the paper's budget.
         partial: our largest number of meta-iterations below the paper's, or 0; such runs are not
             among the points.
     """
@@ -158,8 +158,13 @@ class Curve:
     drawing: Drawing
     name: str
     points: pd.DataFrame
-    runs: tuple[str, ...]
+    evaluations: pd.DataFrame
     partial: int = 0
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The directories behind ours."""
+        return tuple(sorted(self.evaluations["run"].unique()))
 
     @property
     def anchors(self) -> pd.DataFrame:
@@ -216,7 +221,7 @@ def beside(
     points = points.merge(measured, on="x", how="left").sort_values("x", ignore_index=True)
     points["difference"] = points["mean"] - points["paper"]
     partial = max((int(n) for n in others if n < META_ITERATIONS), default=0)
-    return Curve(drawing, name, points, tuple(sorted(full["run"].unique())), partial)
+    return Curve(drawing, name, points, full, partial)
 
 
 def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.DataFrame:

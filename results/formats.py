@@ -216,9 +216,16 @@ def for_latex(said: str) -> str:
     return escaped.replace("±", r"$\pm$")
 
 
+def on_terminal() -> bool:
+    """Whether what is printed goes to a terminal; to nothing at all where it was closed before."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def show(said: str, stream: TextIO | None = None) -> None:
     """Print text; a terminal that cannot show a character gets a plainer one (± becomes +-)."""
     stream = stream or sys.stdout
+    if stream is None:  # closed before the command began
+        return
     encoding = stream.encoding or "utf-8"
     try:
         said.encode(encoding)

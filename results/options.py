@@ -1,6 +1,7 @@
 """The command line of `python -m results`: what it can be asked."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,7 +79,11 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "directories", metavar="DIR", nargs="+", help="directories (or record.json files) to read"
+        "directories",
+        metavar="DIR",
+        nargs="+",
+        type=named,
+        help="directories (or record.json files) to read",
     )
     add_table_options(parser)
     add_output_options(parser)
@@ -154,6 +159,7 @@ def add_other_tables(parser: Parser) -> None:
         "--against",
         metavar="OLD",
         action="append",
+        type=named,
         help="print each cell beside that of the records in OLD instead: what is better or worse "
         "by more than noise, and what the settings differ in; may be repeated",
     )
@@ -214,14 +220,17 @@ def add_output_options(parser: Parser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        type=Path,
+        type=new_file,
         help="write the table here instead of printing it; parquet needs it",
     )
     parser.add_argument(
-        "--figures", metavar="DIR", type=Path, help="write every figure as SVG, PDF and PNG"
+        "--figures",
+        metavar="DIR",
+        type=new_directory,
+        help="write every figure as SVG, PDF and PNG",
     )
     parser.add_argument(
-        "--report", metavar="FILE", type=Path, help="write one self-contained HTML page"
+        "--report", metavar="FILE", type=new_page, help="write one self-contained HTML page"
     )
 
 
@@ -242,6 +251,47 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def named(text: str) -> str:
+    """The name of something, for argparse; "" would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file or directory")
+    return text
+
+
+def new_file(text: str) -> Path:
+    """The name of a file that can be written, for argparse."""
+    path = Path(named(text))
+    if os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is a directory, not a file")
+    return with_room(path)
+
+
+def new_page(text: str) -> Path:
+    """The same of a file that is replaced as a whole, as no device can be."""
+    path = new_file(text)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular file")
+    return path
+
+
+def new_directory(text: str) -> Path:
+    """The name of a directory that can be made and written in, for argparse."""
+    path = Path(named(text))
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is no directory")
+    return with_room(path)
+
+
+def with_room(path: Path) -> Path:
+    """A path whose nearest directory that is there can be written in, for argparse."""
+    there = next(part for part in (path, *path.parents) if os.path.exists(part))
+    if there != path and not os.path.isdir(there):
+        raise argparse.ArgumentTypeError(f"'{path}': {there} is no directory")
+    if not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(f"'{path}': {there} cannot be written")
+    return path
 
 
 def csv_file(text: str) -> Path:

@@ -1,6 +1,7 @@
 """The files of a run as they are read: checked, so that damage is a line and not a traceback."""
 
 import csv
+import errno
 import json
 import math
 import re
@@ -15,6 +16,17 @@ from results import schema
 
 class DamagedRecord(ValueError):
     """A file that cannot be used; the text says why."""
+
+
+def content_of(file: Path) -> bytes:
+    """What a file holds; a pipe, which nobody may ever write to, is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(file))
+    return file.read_bytes()
 
 
 def read_record(file: Path) -> dict[str, Any]:
@@ -43,7 +55,7 @@ def read_json(file: Path) -> Any:
         DamagedRecord: it cannot be read, is cut off or holds something else.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = content_of(file).decode()
         document = json.loads(text, parse_int=whole, parse_float=real, parse_constant=real)
         if re.search(r"\\u[dD]", text):  # half of a surrogate pair is no character
             json.dumps(document, ensure_ascii=False).encode()
@@ -82,7 +94,7 @@ def read_curve(file: Path) -> tuple[list[dict[str, Any]], list[str]]:
         DamagedRecord: it has not the columns of a learning curve.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = content_of(file).decode().splitlines(keepends=True)
     except (OSError, UnicodeError) as error:
         raise DamagedRecord(f"damaged: not a learning curve ({one_line(str(error))})") from error
     if lines and not lines[-1].endswith("\n"):
@@ -127,7 +139,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         DamagedRecord: it is not there, cut off, or was changed after its run completed.
     """
     try:
-        content = file.read_bytes()
+        content = content_of(file)
     except OSError as error:
         raise DamagedRecord(f"{file}: cannot be read ({error.strerror})") from error
     expected = digests(file.parent).get(file.name)

@@ -162,7 +162,7 @@ def find(paths: Iterable[str | os.PathLike[str]], problems: list[str]) -> Iterat
         if empty:
             problems.append(
                 f"{path}: no record.json here or below"
-                if path.exists()
+                if os.path.exists(path)
                 else f"{path}: no such file or directory"
             )
 
@@ -173,8 +173,8 @@ def record_files(path: Path, problems: list[str]) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
         problems.append(f"{error.filename}: cannot be read ({error.strerror})")
 
-    if not path.is_dir():
-        yield from [path] if path.exists() else []
+    if not os.path.isdir(path):
+        yield from [path] if os.path.exists(path) else []
         return
     seen: set[str] = set()
     for directory, folders, files in os.walk(path, onerror=unreadable, followlinks=True):
@@ -335,13 +335,15 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if "method" not in frame:
         shared = shared.assign(method=runs.get("method"))
     merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
-    if "tested.name" in frame:  # the run's images are not those that it was tested on
-        merged.loc[merged["tested.name"].notna(), ["data.test", "images"]] = pd.NA
+    elsewhere = merged.get("tested.name", pd.Series(pd.NA, merged.index)).notna().to_numpy()
+    if elsewhere.any():  # the run's images are not those that it was tested on
+        merged.loc[elsewhere, ["data.test", "images"]] = pd.NA
     for column in (str(column) for column in frame if "." in str(column)):
+        whole = elsewhere & column.startswith("tested.")  # the settings of another task
         for other in {f"{column}{OF_RUN}", re.sub(r"^tested\.", "task.", column)} - {column}:
             if other in merged:
                 own = merged[column].astype(object)
-                merged[column] = own.where(own.notna(), merged[other].astype(object))
+                merged[column] = own.where(own.notna() | whole, merged[other].astype(object))
     return typed(merged.drop(columns=[c for c in merged if str(c).endswith(OF_RUN)]))
 
 

@@ -145,7 +145,7 @@ SCORE_FIELDS = {
     "transductive": Field(bool),
     "steps": Field(int, 0),
     "queries": Field(int, 1),
-    "episodes": Field(int, 1),
+    "episodes": Field(int, 1, required=True),
     "ci95": Field(float, 0),
     "ci95_classes": Field(float, 0),
     "scores": Field(str),

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ import pandas as pd
 
 from results import drawn, findings, paper, records, schema, statistics
 from results.claims import Finding
+from results.compare.against import contrast_of
 from results.compare.comparison import compare_with_published, is_setting, published_numbers
+from results.compare.contrasts import Reader
 from results.grouping import row_keys, rows_where
 from results.labels import method_name, tail_names
 from results.tables import DEFAULT_COLUMNS
@@ -352,36 +355,33 @@ def order_of_ends(found: records.Records) -> Line:
         "section 6.2, figure 3",
         f"The curves end in the order drawn (pairs of ends more than {APART:g} apart).",
     )
-    ends = [
-        (one.points.iloc[-1], one.runs)
-        for one in drawn.curves(found)
-        if one.drawing.name == "figure 3" and len(one.measured)
-    ]
-    if len(ends) < 2:
+    figure = [one for one in drawn.curves(found) if one.drawing.name == "figure 3"]
+    measured, reader = [one for one in figure if len(one.measured)], Reader()
+    apart = [pair for pair in permutations(measured, 2) if drawn_apart(*pair) > APART]
+    if not apart:
         return line
-    judged = [in_order(a, b) for i, (a, _) in enumerate(ends) for b, _ in ends[i + 1 :]]
-    judged = [verdict for verdict in judged if verdict is not None]
+    differences = [
+        contrast_of(above.evaluations, below.evaluations, reader) for above, below in apart
+    ]
+    names: dict[str, findings.Verdict] = {"above": "held", "below": "not held"}
+    judged = [
+        names.get(statistics.verdict(d.mean, d.half_width()), "undecided") for d in differences
+    ]
     counts = {word: judged.count(word) for word in ("held", "not held", "undecided")}
     texts = [f"{counts['held']} pairs in that order", f"{counts['not held']} in the other"]
     return replace(
         line,
         ours=f"{', '.join(texts)}, {counts['undecided']} within their interval",
         holds=next((word for word in ("not held", "undecided") if counts[word]), "held"),
-        seeds=int(min(end["seeds"] for end, _ in ends)),
+        seeds=min(difference.seeds for difference in differences),
         budget="the paper's",
-        runs=tuple(sorted({run for _, runs in ends for run in runs})),
+        runs=tuple(sorted({run for one in measured for run in one.runs})),
     )
 
 
-def in_order(a: Any, b: Any) -> findings.Verdict | None:
-    """Whether two ends lie as drawn; None where those drawn are no more than APART apart."""
-    drawn_apart = a["paper"] - b["paper"]
-    if abs(drawn_apart) <= APART:
-        return None
-    ours = (a["mean"] - b["mean"]) * np.sign(drawn_apart)
-    lies = statistics.verdict(ours, float(np.hypot(a["ci95"], b["ci95"])))
-    names: dict[str, findings.Verdict] = {"above": "held", "below": "not held"}
-    return names.get(lies, "undecided")
+def drawn_apart(above: drawn.Curve, below: drawn.Curve) -> float:
+    """How far above another a curve ends as drawn."""
+    return float(above.points["paper"].iloc[-1] - below.points["paper"].iloc[-1])
 
 
 def theory(file: Path) -> list[Line]:

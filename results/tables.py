@@ -5,7 +5,6 @@ A cell is one configuration under one protocol; only seeds are averaged. Whateve
 becomes a row key, so that no two different things ever share a number.
 """
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -117,8 +116,38 @@ def one_table(
     published: bool | pd.DataFrame,
     swept: Sequence[str],
 ) -> Table:
-    """The table of one metric; settings that were `swept` stand in its rows unless these are given,
-    also where they follow from each other, as in a random search."""
+    """The table of one metric."""
+    down, across, added = spanned(frame, rows, columns, swept)
+    cells = cells_of(frame, down, across)
+    marked, undecided = standing.marks(frame, cells, down, across)
+    cells["best"] = pd.array(marked, dtype="boolean")
+    caption = [*caption_of(cells), *too_few_seeds(undecided, cells, down, across)]
+    if rows is not None and added:
+        caption.append(f"Added to the rows, since it varies within a cell: {', '.join(added)}.")
+    caption += following(frame, [*across, *down])
+    numbers = published if isinstance(published, pd.DataFrame) else None
+    wanted = numbers is not None or published is True
+    comparison = compare_with_published(frame, [*down, *across], numbers) if wanted else None
+    if comparison is not None:
+        comparison = comparison.drop(columns="runs", errors="ignore")  # as of the cells
+    return Table(cells, down, across, header_of(frame), caption, comparison)
+
+
+def spanned(
+    frame: pd.DataFrame,
+    rows: Sequence[str] | None,
+    columns: Sequence[str] | None,
+    swept: Sequence[str],
+) -> tuple[list[str], list[str], list[str]]:
+    """The keys of the rows and of the columns of one metric, and what was added to the rows so that
+    only the seed varies within a cell.
+
+    Settings that were `swept` stand in the rows unless these are given, also where they follow from
+    each other, as in a random search.
+
+    Raises:
+        BadOption: see `accuracy_tables`.
+    """
     across = [resolve_key(key, frame) for key in (DEFAULT_COLUMNS if columns is None else columns)]
     down = [resolve_key(key, frame) for key in (["method"] if rows is None else rows)]
     if rows is None:
@@ -140,20 +169,13 @@ def one_table(
         needed = row_keys(frame, [*across, *down])
     if not (down := list(dict.fromkeys([*down, *needed]))):
         raise BadOption("nothing is left for the rows: name a key that is none of the columns")
-    cells = baselines_last(summarise(frame, [*across, *down]), [*down, *across])
-    cells = cells.drop(columns="runs")
-    marked, undecided = standing.marks(frame, cells, down, across)
-    cells["best"] = pd.array(marked, dtype="boolean")
-    caption = [*caption_of(cells), *too_few_seeds(undecided, cells, down, across)]
-    if rows is not None and needed:
-        caption.append(f"Added to the rows, since it varies within a cell: {', '.join(needed)}.")
-    caption += following(frame, [*across, *down])
-    numbers = published if isinstance(published, pd.DataFrame) else None
-    wanted = numbers is not None or published is True
-    comparison = compare_with_published(frame, [*down, *across], numbers) if wanted else None
-    if comparison is not None:
-        comparison = comparison.drop(columns="runs", errors="ignore")  # as of the cells
-    return Table(cells, down, across, header_of(frame), caption, comparison)
+    return down, across, needed
+
+
+def cells_of(frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """The cells of a table, a line each, by row."""
+    cells = baselines_last(summarise(frame, [*columns, *rows]), [*rows, *columns])
+    return cells.drop(columns="runs")
 
 
 def is_telling(key: str, frame: pd.DataFrame) -> bool:
@@ -463,6 +485,7 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
             new = ["published", "published_ci95", "difference", "joint_ci95"]
             beside = table.comparison[[*keys, *new, "verdict", "settings", "source"]].copy()
             beside[new] = beside[new].astype("Float64") / 100
+            beside = beside.astype({key: frame[key].dtype for key in keys})  # missing in all lines
             frame = frame.merge(beside, on=keys, how="left")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -470,7 +493,7 @@ def cells(tables: Sequence[Table]) -> pd.DataFrame:
 
 def summary_text(found: records.Records, tables: Sequence[Table]) -> str:
     """Tables, then what is missing from them and what to know about them."""
-    style = formats.SCREEN if sys.stdout.isatty() else "text"
+    style = formats.SCREEN if formats.on_terminal() else "text"
     parts = [str(render(tables, style)).rstrip("\n")] if tables else ["No completed evaluation."]
     if found.problems:
         parts.append(listing("Not (or not fully) in the table:", found.problems))

@@ -53,7 +53,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.last: object = None
-        self.is_terminal = sys.stdout.isatty()
+        self.is_terminal = formats.on_terminal()
 
     def show(self, jobs: list[Job]) -> None:
         """The table, where there is something new to say; on a terminal always."""
@@ -164,7 +164,7 @@ def spark(values: Sequence[float]) -> str:
 def can_show(text: str) -> bool:
     """Whether standard output has these characters."""
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return False
     return True

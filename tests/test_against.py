@@ -70,6 +70,27 @@ def test_other_data_are_compared_unpaired(old, tmp_path):
     assert line["p_value"] == pytest.approx(theirs.pvalue, rel=0.9)  # degrees are rounded down
 
 
+def test_both_numbers_are_of_the_seeds_that_the_difference_is_of(tmp_path):
+    new = fake.scored(tmp_path / "new", {"reptile": 0.7}, cells=ONE, seeds=(0, 1, 2))
+    old = fake.scored(tmp_path / "old", {"reptile": 0.6}, cells=ONE, seeds=(1, 2, 3))
+    line = compared(new, old).lines.iloc[0]
+    means = [part.mean(dtype=float) for part in scores(new, "reptile", (1, 2))]
+    assert line["paired"] and line["seeds"] == 2
+    assert line["new"] == pytest.approx(np.mean(means))
+    assert line["new_ci95"] == pytest.approx(statistics.seed_interval(means, 60).half_width)
+    assert line["new"] - line["old"] == pytest.approx(line["difference"])
+
+
+def test_a_setting_that_only_one_row_has_tells_it_from_the_other(tmp_path):
+    fake.scored(tmp_path / "plain", {"reptile": 0.7}, cells=ONE)
+    fake.scored(tmp_path / "set", {"reptile": 0.6}, cells=ONE, **{"algorithm.clip": 2})
+    made = compared(tmp_path, tmp_path)
+    assert against.layout(made)["clip"].tolist() == ["2", "-"]
+    fake.scored(tmp_path / "other", {"maml": 0.6}, cells=ONE, **{"algorithm.rate": 2})
+    table = against.layout(compared(tmp_path, tmp_path))
+    assert "clip" in table and "rate" not in table  # the method tells that one apart
+
+
 def test_without_scores_the_stated_intervals_decide(old, tmp_path):
     new = shutil.copytree(old, tmp_path / "new")
     for run in new.iterdir():

@@ -90,3 +90,12 @@ def test_two_methods_need_no_picture(runs):
     found = records.read_records([runs / f"{m}_0" for m in ("reptile", "maml")])
     with pytest.raises(CannotShow, match="2 methods to rank, not 3 to 24"):
         rank_picture.critical_difference(ranking.rankings(found)[0])
+
+
+def test_a_learning_curve_that_does_not_state_its_protocol_counts_too(tmp_path, capsys):
+    document = fake.record()
+    for point in document["learning_curve"]:
+        point["transductive"] = None
+    fake.write(tmp_path, document)
+    assert main([str(tmp_path), "--cost", "50"]) == 0
+    assert "s to 50 %" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """`--published FILE.csv`: a user's own table, checked line by line, beside the records."""
 
+import io
+import os
 import re
 
 import pandas as pd
@@ -77,6 +79,21 @@ def test_other_tasks_and_networks_can_be_compared_too(tmp_path, capsys):
         ),
         ([HEAD, "o,,5,1,,90,,,"], "line 2, column method: '' is not text"),
         ([HEAD, "o,reptile,5"], "line 2: 3 cells, where 9 columns are named"),
+        (
+            [HEAD, "omniglot,reptile,5,1,,90,,0,"],
+            "line 2, column meta_iterations: '0' is not a whole number of at least 1",
+        ),
+        (
+            [HEAD, f"omniglot,reptile,5,1,,90,,{'9' * 23},"],
+            f"line 2, column meta_iterations: '{'9' * 23}' is not a whole number of at least 1",
+        ),
+        *(
+            (
+                [f"{HEAD},algorithm.meta_iterations", f"omniglot,reptile,5,1,,90,,,,{stated}"],
+                f"line 2, column algorithm.meta_iterations: '{stated}' is not a whole number of",
+            )
+            for stated in ("0", "many")
+        ),
         ([HEAD], "holds no line below its columns"),
         (["task,method,ways,accuracy"], "line 1: column shots is missing"),
         ([f"{HEAD},acuracy"], "line 1: no column 'acuracy' is known; allowed are task, method,"),
@@ -99,6 +116,29 @@ def test_files_that_cannot_be_read_are_one_line(runs, tmp_path, capsys):
         with pytest.raises(SystemExit):
             main([str(runs), "--published", name])
         assert message in capsys.readouterr().err
+
+
+def test_a_key_that_nothing_published_has_is_no_obstacle(runs, tmp_path, capsys):
+    for window in (3, 5):
+        settings = {"algorithm.name": "mine", "algorithm.window": window}
+        fake.write(tmp_path / "runs" / str(window), fake.record(settings, baselines=[]))
+    assert main([str(runs), "--published", "--format", "csv"]) == 0
+    cells = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert set(cells["algorithm.window"].dropna()) == {3, 5}
+    assert cells.loc[cells["published"].notna(), "method"].eq("reptile").all()
+    assert cells["published"].notna().any()
+
+
+def test_a_pipe_is_no_table(runs, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SystemExit):
+        main([str(runs), "--published", str(tmp_path / "pipe.csv")])
+    assert "pipe.csv: cannot be read (it is no regular file)" in capsys.readouterr().err
+
+
+def test_a_budget_is_a_whole_number_whatever_column_it_was_read_from():
+    stated = {"own": True, "meta_iterations": 100000.0}
+    assert comparison.published_settings(stated) == {"algorithm.meta_iterations": ["100000"]}
 
 
 def test_the_suites_own_tables_and_the_documented_one_fit():

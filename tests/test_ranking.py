@@ -126,6 +126,26 @@ def test_one_method_is_no_ranking(tmp_path, capsys):
     assert "argument --rank: no two methods to rank: 5-way 1-shot: one" in capsys.readouterr().err
 
 
+def test_why_methods_are_not_ranked_is_said(tmp_path, capsys):
+    def refused(directory):
+        with pytest.raises(SystemExit):
+            main([str(directory), "--rank"])
+        return capsys.readouterr().err
+
+    one = ((1, False),)
+    fake.scored(tmp_path / "seeds", {"reptile": 0.8}, seeds=(0, 1), cells=one)
+    fake.scored(tmp_path / "seeds", {"maml": 0.8}, seeds=(2,), cells=one)
+    assert "5-way 1-shot: the methods share no seed" in refused(tmp_path / "seeds")
+    fake.scored(tmp_path / "tasks", {"reptile": 0.8}, cells=one)
+    fake.scored(tmp_path / "tasks", {"maml": 0.8}, cells=one, **{"task.split_seed": 1})
+    assert "5-way 1-shot: the methods met other episodes" in refused(tmp_path / "tasks")
+    fake.scored(tmp_path / "scores", {"reptile": 0.8, "maml": 0.8}, cells=one)
+    (tmp_path / "scores" / "maml_0" / "scores.npz").unlink()
+    said = refused(tmp_path / "scores")
+    assert "5-way 1-shot: scores are missing (" in said and "maml_0" in said
+    assert said.count("\n") == 1
+
+
 def test_errors_are_better_the_smaller(tmp_path):
     for method, error in [("reptile", 0.2), ("maml", 0.1)]:
         rng = np.random.default_rng(len(method))

@@ -1,6 +1,7 @@
 """Records -> DataFrames: nothing dropped silently, nothing counted twice, nothing mixed up."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_a_run_in_progress_can_be_plotted_and_is_named(tmp_path):
             "damaged: status is 'splendid', not one of completed, failed, interrupted, running",
         ),
         (
-            fake.record(evaluations=[{"metric": "accuracy"}]),
+            fake.record(evaluations=[{"metric": "accuracy", "episodes": 1}]),
             "damaged: evaluations[0].accuracy is missing, not a number of at least 0 and at most 1",
         ),
         (
@@ -98,6 +99,10 @@ def test_a_run_in_progress_can_be_plotted_and_is_named(tmp_path):
         (
             fake.record(evaluations=[fake.evaluation(1, False, 0.8, ci95=-1)]),
             "damaged: evaluations[0].ci95 is -1, not a number of at least 0",
+        ),
+        (
+            fake.record(evaluations=[fake.evaluation(1, False, 0.8, episodes=None)]),
+            "damaged: evaluations[0].episodes is missing, not a whole number of at least 1",
         ),
         (
             fake.record(baselines=["x"]),
@@ -165,6 +170,13 @@ def test_a_damaged_record_is_one_line_and_the_rest_goes_on(tmp_path, content, me
     assert len(found.problems) == 1 and "\n" not in found.problems[0]
     assert found.problems[0].startswith(f"{tmp_path / 'bad' / 'record.json'}: {message}")
     assert len(found.completed) == 6
+
+
+@pytest.mark.parametrize("name", ["record.json", "learning_curve.csv"])
+def test_a_pipe_is_one_line_and_nobody_waits_for_it(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (problem,) = records.read_records([tmp_path]).problems
+    assert problem.startswith(f"{tmp_path / name}: ") and "it is no regular file" in problem
 
 
 def test_bytes_that_are_no_text_are_one_line(tmp_path):
@@ -465,3 +477,17 @@ if __name__ == "__main__":
             f"10,000 records: {time.perf_counter() - before:.1f} s, peak {peak:.0f} MiB, "
             f"{len(text.splitlines())} lines of tables"
         )
+
+
+def test_of_other_tasks_nothing_is_filled_in_from_those_of_the_training(tmp_path):
+    other = {"name": "drawn", "ways": 5, "seed": 3}
+    rows = [fake.evaluation(1, False, 0.8), fake.evaluation(1, False, 0.6, tested=other)]
+    fake.write(tmp_path, fake.record({"task.seed": 0}, evaluations=rows, baselines=[]))
+    own, elsewhere = records.read_records([tmp_path]).completed.to_dict("records")
+    assert (own["tested.name"], own["tested.seed"]) == ("omniglot", 0)
+    assert (elsewhere["tested.name"], elsewhere["tested.seed"]) == ("drawn", 3)
+    # A key that only another run's tasks have.
+    more = [fake.evaluation(1, False, 0.6, tested={"name": "third", "split": "mine"})]
+    fake.write(tmp_path / "b", fake.record({"seed": 1}, evaluations=more, baselines=[]))
+    found = records.read_records([tmp_path]).completed
+    assert found.loc[found["tested.name"] == "drawn", "tested.split"].isna().all()

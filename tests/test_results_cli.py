@@ -1,9 +1,11 @@
 """`python -m results`: what it prints, where it writes, and what it says when asked wrongly."""
 
 import os
+import shlex
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -331,8 +333,69 @@ def test_the_keys_of_a_report_may_stand_beside_another_table(runs, tmp_path):
     refuse_unused(options, build_parser())
 
 
-def test_a_file_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
-    assert fails(capsys, runs, "--output", tmp_path) == f"cannot write {tmp_path}: Is a directory"
+@pytest.mark.parametrize(
+    ("option", "place", "message"),
+    [
+        *(
+            (option, place, message)
+            for option in ("--output", "--report")
+            for place, message in [
+                ("", "'' names no file or directory"),
+                (".", "'.' is a directory, not a file"),
+                ("file/new", "'file/new': file is no directory"),
+            ]
+        ),
+        ("--report", os.devnull, f"'{os.devnull}' is no regular file"),
+        ("--figures", "", "'' names no file or directory"),
+        ("--figures", "file", "'file' is no directory"),
+        ("--figures", "file/new", "'file/new': file is no directory"),
+        ("--against", "", "'' names no file or directory"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_line_before_anything_is_read(
+    tmp_path, monkeypatch, capsys, option, place, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert fails(capsys, "absent", f"{option}={place}") == f"argument {option}: {message}"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_directory_that_may_not_be_written_in_is_one_line(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    said = fails(capsys, "absent", "--report", tmp_path / "new" / "page.html")
+    assert said.endswith(f"{tmp_path} cannot be written")
+
+
+def test_an_empty_name_is_not_the_working_directory(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs)
+    assert fails(capsys, "") == "argument DIR: '' names no file or directory"
+
+
+def test_a_name_that_is_too_long_is_no_directory(capsys):
+    assert main(["x" * 300]) == 1
+    assert capsys.readouterr().err.startswith(f"{'x' * 300}: no such file or directory")
+
+
+def test_no_unfinished_page_is_left(runs, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", "page.html")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SystemExit):
+        main([str(runs), "--report", str(tmp_path / "page.html")])
+    assert capsys.readouterr().err == (
+        "python -m results: cannot write page.html: No space left on device\n"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--watch"]])
+def test_a_standard_output_that_was_closed_before_is_no_fault(runs, arguments):
+    command = shlex.join([sys.executable, "-m", "results", str(runs), *arguments])
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")

@@ -116,12 +116,15 @@ def test_a_curve_without_all_its_anchors_is_not_run_yet():
     points = pd.DataFrame({"x": [1, 4, 5, 15], "paper": [0.23, 0.97, 0.7, 0.66]})
     points = points.assign(mean=[0.23, 0.97, 0.7, np.nan], ci95=0.01, seeds=3, episodes=1000)
     points["difference"] = points["mean"] - points["paper"]
-    drawing = next(d for d in drawn.DRAWINGS if d.name == "figure 4a")
-    one = drawn.Curve(drawing, "FOMAML, shared tail, cycling", points, ("a",))
+    drawing, runs = (
+        next(d for d in drawn.DRAWINGS if d.name == "figure 4a"),
+        pd.DataFrame({"run": ["a"]}),
+    )
+    one = drawn.Curve(drawing, "FOMAML, shared tail, cycling", points, runs)
     from results.scorecard import curve
 
     assert curve(one).verdict == "not run yet" and curve(one).budget == "3 of its 4 points"
-    whole = drawn.Curve(drawing, one.name, points.fillna(0.66).assign(difference=0.0), ("a",))
+    whole = drawn.Curve(drawing, one.name, points.fillna(0.66).assign(difference=0.0), runs)
     assert curve(whole).verdict == "reproduced"
     assert list(whole.anchors["x"]) == [1, 4, 5, 15]
 
@@ -132,6 +135,19 @@ def test_the_order_of_ends_is_refuted_by_one_pair_the_other_way(tmp_path):
     other = dict(ends()) | {"g4": 0.5}
     refuted = order_of_ends(figure_3(tmp_path / "other", other))
     assert refuted.verdict == "not reproduced"
+
+
+def test_ends_that_met_the_same_episodes_are_compared_in_pairs(tmp_path):
+    """Trainings that vary together by far more than their ends lie apart."""
+    rng = np.random.default_rng(0)
+    for seed, luck in enumerate((-0.05, 0.0, 0.05)):
+        for name in ("g1+g2", "g1+g2+g3+g4"):
+            scores = ends()[name] + luck + 0.001 * rng.standard_normal(50)
+            document = like(f"combinations_40000/{name}", seed, float(scores.mean()))
+            document["evaluations"][0] |= {"scores": "one", "episodes": 50, "classes": None}
+            fake_records.write(tmp_path / f"{name}{seed}", document, {"one": scores})
+    line = order_of_ends(records.read_records([tmp_path]))
+    assert line.verdict == "reproduced" and line.ours.startswith("1 pairs in that order")
 
 
 def test_the_theory_needs_no_several_trainings(tmp_path):

@@ -5,7 +5,7 @@ what the settings differ in, and what only one of the two has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ import pandas as pd
 
 from results import formats, records, statistics
 from results.compare import contrasts
-from results.compare.contrasts import Contrast, Part, Reader
-from results.compare.standing import ALPHA, comparable, sign_of
+from results.compare.contrasts import Contrast, Part, Reader, Side
+from results.compare.standing import ALPHA, comparable, groups_of, narrowed, sign_of
 from results.grouping import BadOption, row_keys, summarise
 from results.labels import (
     about_this_run,
@@ -29,6 +29,9 @@ from results.tables import DEFAULT_COLUMNS, show_difference, show_number
 CELL = ("method", "metric", "split", *DEFAULT_COLUMNS, "steps", "queries")
 """What both sides of a comparison must agree in, besides what varies within one of them."""
 
+STATED = ("value", "ci95", "ci95_classes", "episodes")
+"""What a record says of an evaluation, besides its scores."""
+
 SOFTWARE = {
     "environment.project": "project version",
     "environment.commit": "commit",
@@ -39,15 +42,24 @@ SOFTWARE = {
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One side's evaluations of a cell, and its keys, mean and ci95."""
+
+    evaluations: pd.DataFrame
+    line: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Against:
     """Two sets of records side by side.
 
     Attributes:
-        lines: one line a cell of either: the keys, old, old_ci95, new, new_ci95 (missing on a side
-            that does not have it), difference (new minus old), half_width and
-            half_width_new_classes (of the interval that decides, at `level`), level, p_value
-            (corrected for the number of cells), verdict ('better', 'worse', 'noise', 'not known';
-            'only old', 'only new'), paired, interval_over, seeds, episodes, metric.
+        lines: one line a cell of either: the keys, old, old_ci95, new, new_ci95 (over what both
+            have where they are paired; missing on a side that does not have it), difference (new
+            minus old), half_width and half_width_new_classes (of the interval that decides, at
+            `level`), level, p_value (corrected for the number of cells), verdict ('better',
+            'worse', 'noise', 'not known'; 'only old', 'only new'), paired, interval_over, seeds,
+            episodes, metric.
         keys: what names a cell.
         settings: 'key: old -> new', of each setting that differs as a whole.
     """
@@ -88,28 +100,29 @@ def keys_of(sides: Sequence[pd.DataFrame]) -> list[str]:
     return [*given, *dict.fromkeys(key for key in varying if key != "episodes")]
 
 
-def cells_of(frame: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], pd.DataFrame]:
-    """The evaluations of each cell under its name."""
-    present = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *keys])))
-    groups: Any = present.groupby(list(keys), dropna=False, sort=True)
-    return {tuple(map(show_value, name)): group for name, group in groups}
+def cells_of(frame: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], Cell]:
+    """Each cell under its name."""
+    kept = narrowed(frame, [*keys, *STATED])
+    kept = kept.reindex(columns=list(dict.fromkeys([*kept, *keys])))
+    cells = summarise(kept, keys).sort_values(list(keys), ignore_index=True)
+    groups, lines = groups_of(kept, cells, keys), cells.to_dict("records")
+    named: Any = [(tuple(show_value(line[key]) for key in keys), line) for line in lines]
+    return {name: Cell(groups[place], line) for place, (name, line) in enumerate(named)}
 
 
 # --- differences ----------------------------------------------------------------------------------
 
 
-def compared(
-    pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], keys: Sequence[str]
-) -> list[dict[str, Any]]:
+def compared(pairs: Sequence[tuple[Cell, Cell]], keys: Sequence[str]) -> list[dict[str, Any]]:
     """One line a cell that both sides have; the verdicts are corrected for their number."""
     reader = Reader()
-    found = [contrast_of(new, old, reader) for new, old in pairs]
+    found = [contrast_of(new.evaluations, old.evaluations, reader) for new, old in pairs]
     corrected, levels = statistics.holm([contrast.p_value for contrast in found], ALPHA)
     return [
         {
-            **side_of(new, keys, "new"),
-            **side_of(old, keys, "old"),
-            **difference_of(contrast, p, level, new["metric"].iloc[0]),
+            **side_of(of_difference(new, old, contrast, reader), keys, "new"),
+            **side_of(of_difference(old, new, contrast, reader), keys, "old"),
+            **difference_of(contrast, p, level, new.line["metric"]),
         }
         for (new, old), contrast, p, level in zip(pairs, found, corrected, levels, strict=True)
     ]
@@ -123,6 +136,28 @@ def contrast_of(new: pd.DataFrame, old: pd.DataFrame, reader: Reader) -> Contras
         return without_scores(new, old)
     same = comparable(pd.concat([new, old])) and contrasts.same_episodes(first, second)
     return contrasts.paired(first, second) if same else contrasts.unpaired(first, second)
+
+
+def of_difference(cell: Cell, other: Cell, contrast: Contrast, reader: Reader) -> Cell:
+    """A cell over what its difference to the other is of."""
+    counts = [part.evaluations["episodes"].eq(contrast.episodes) for part in (cell, other)]
+    if not contrast.paired or all(len(of) == contrast.seeds and of.all() for of in counts):
+        return cell
+    return over_shared(cell, *(reader.side(part.evaluations) for part in (cell, other)))
+
+
+def over_shared(cell: Cell, own: Side, other: Side) -> Cell:
+    """A cell over the seeds and episodes that the other side has too."""
+    counts = {s: min(own[s].scores.size, other[s].scores.size) for s in own if s in other}
+    if counts == {seed: one.scores.size for seed, one in own.items()}:
+        return cell
+    scores = [own[seed].scores[:count].astype(float) for seed, count in counts.items()]
+    estimate = (
+        statistics.seed_interval([part.mean() for part in scores], min(counts.values()))
+        if len(scores) > 1
+        else statistics.episode_interval(scores[0])
+    )
+    return replace(cell, line={**cell.line, "mean": estimate.mean, "ci95": estimate.half_width})
 
 
 def without_scores(new: pd.DataFrame, old: pd.DataFrame) -> Contrast:
@@ -150,20 +185,20 @@ def stated_part(evaluations: pd.DataFrame) -> Part:
     return Part((width / statistics.t_quantile(int(episodes) - 1)) ** 2, int(episodes) - 1)
 
 
-def side_of(evaluations: pd.DataFrame, keys: Sequence[str], name: str) -> dict[str, Any]:
+def side_of(cell: Cell, keys: Sequence[str], name: str) -> dict[str, Any]:
     """One side's cell: its keys, its mean and its interval."""
-    line: Any = summarise(evaluations, keys).iloc[0]
-    return {**line[list(keys)].to_dict(), name: line["mean"], f"{name}_ci95": line["ci95"]}
+    line = cell.line
+    return {**{k: line[k] for k in keys}, name: line["mean"], f"{name}_ci95": line["ci95"]}
 
 
-def one_sided(evaluations: pd.DataFrame, keys: Sequence[str], name: str) -> dict[str, Any]:
+def one_sided(cell: Cell, keys: Sequence[str], name: str) -> dict[str, Any]:
     """The line of a cell that one side does not have."""
     return {
-        **side_of(evaluations, keys, name),
+        **side_of(cell, keys, name),
         "verdict": f"only {name}",
-        "seeds": len(evaluations),
-        "episodes": int(evaluations["episodes"].min()),
-        "metric": evaluations["metric"].iloc[0],
+        "seeds": len(cell.evaluations),
+        "episodes": int(cell.evaluations["episodes"].min()),
+        "metric": cell.line["metric"],
     }
 
 
@@ -246,9 +281,7 @@ def settings_said(made: Against) -> list[str]:
 
 def layout(made: Against) -> pd.DataFrame:
     """The comparison as printed: a row a cell."""
-    lines = made.lines
-    apart = [key for key in made.keys if key not in (*DEFAULT_COLUMNS, "metric")]
-    shown = ["method", *(k for k in apart if k != "method" and lines[k].nunique() > 1)]
+    lines, shown = made.lines, shown_keys(made)
     columns = {
         short_key(key, shown): [
             method_name(value) if key == "method" else show_value(value) for value in lines[key]
@@ -265,6 +298,15 @@ def layout(made: Against) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     table.attrs[formats.KEYS] = len(shown) + 1
     return table
+
+
+def shown_keys(made: Against) -> list[str]:
+    """The method, the keys of several values, and one that some rows have no value for where
+    nothing else tells these from the others."""
+    said = (*DEFAULT_COLUMNS, "metric")
+    apart = [key for key in made.keys if key not in said]
+    shown = ["method", *(k for k in apart if k != "method" and made.lines[k].nunique() > 1)]
+    return [*shown, *row_keys(made.lines[made.keys].map(show_value), [*said, *shown], apart)]
 
 
 def number_of(row: Mapping[str, Any], name: str) -> str:

@@ -63,7 +63,7 @@ def published_settings(row: Mapping[str, Any]) -> dict[str, list[str]]:
 def budget_of(row: Mapping[str, Any]) -> dict[str, list[str]]:
     """The meta-iterations behind a published number, where they are stated."""
     budget = row["meta_iterations"]
-    return {} if pd.isna(budget) else {"algorithm.meta_iterations": [str(budget)]}
+    return {} if pd.isna(budget) else {"algorithm.meta_iterations": [show_value(budget)]}
 
 
 @cache

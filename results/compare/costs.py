@@ -4,7 +4,7 @@ Meta-iterations and seconds of training stand in the records; the seconds to a g
 from the learning curve and the time that a meta-iteration took.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,26 +17,35 @@ from results.labels import column_label, counted, show_value
 from results.tables import Table
 
 TRAINING, EACH = "timing.train_seconds", "timing.seconds_per_meta_iteration"
+BUDGET = "algorithm.meta_iterations"
+OF_CURVE = ("run", "split", "shots", "transductive", "iteration", "value", "seconds")
 SPLITS = ("test", "validation", "train")
 """Whose learning curve counts, the first that there is."""
 
 
 def priced(found: records.Records, table: Table, target: float | None) -> Table:
     """A table with the cost of each row: in its cells as numbers, at its right as text."""
-    costs = costs_of(found, table, target)
+    curves = {} if target is None else curves_of(with_seconds(found), table.metric)
+    costs = costs_of(found, table, target, curves)
     return replace(
         table,
         cells=table.cells.merge(costs, on=table.rows, how="left", suffixes=("", "_of_training")),
         cost=columns_of(costs, target, table),
-        caption=[*table.caption, *caption_of(found, target, table.metric)],
+        caption=[*table.caption, *caption_of(found, target, curves.values())],
     )
 
 
-def costs_of(found: records.Records, table: Table, target: float | None) -> pd.DataFrame:
+def costs_of(
+    found: records.Records,
+    table: Table,
+    target: float | None,
+    curves: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
     """What each row of a table cost, in the order of its rows.
 
     Args:
         target: the score to reach, in percent where it is an accuracy; None for none.
+        curves: the learning curve of each run (`curves_of`).
 
     Returns:
         The row keys, meta_iterations, train_seconds (a seed's mean) and, with a target,
@@ -45,12 +54,12 @@ def costs_of(found: records.Records, table: Table, target: float | None) -> pd.D
     """
     rows = table.cells[table.rows].drop_duplicates(ignore_index=True)
     frame = found.completed[found.completed["metric"] == table.metric]
-    groups = groups_of(frame, rows, table.rows)
-    points = with_seconds(found)
-    points = points[points["metric"] == table.metric] if len(points) else points
+    kept = dict.fromkeys([*table.rows, "run", "method", BUDGET])
+    groups = groups_of(frame[[key for key in kept if key in frame]], rows, table.rows)
+    runs = found.runs[[key for key in ("run", TRAINING) if key in found.runs]]
     lines: Any = rows.to_dict("records")
     return pd.DataFrame(
-        {**line, **training_of(groups[i], found.runs), **reaching(groups[i], points, table, target)}
+        {**line, **training_of(groups[i], runs), **reaching(groups[i], curves, table, target)}
         for i, line in enumerate(lines)
     )
 
@@ -63,9 +72,7 @@ def trained(evaluations: pd.DataFrame) -> pd.DataFrame:
 def training_of(evaluations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     """The meta-iterations and the mean seconds of training behind a row."""
     chosen = runs[runs["run"].isin(trained(evaluations)["run"])]
-    budgets: Any = sorted(
-        evaluations.get("algorithm.meta_iterations", pd.Series()).dropna().unique()
-    )
+    budgets: Any = sorted(evaluations.get(BUDGET, pd.Series()).dropna().unique())
     seconds = chosen[TRAINING].astype(float).mean() if TRAINING in chosen else np.nan
     return {
         "meta_iterations": ", ".join(map(str, budgets)) or None,
@@ -74,13 +81,16 @@ def training_of(evaluations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]
 
 
 def reaching(
-    evaluations: pd.DataFrame, points: pd.DataFrame, table: Table, target: float | None
+    evaluations: pd.DataFrame,
+    curves: Mapping[str, pd.DataFrame],
+    table: Table,
+    target: float | None,
 ) -> dict[str, Any]:
     """The mean seconds until the learning curves of a row reach the target."""
     if target is None:
         return {}
-    mine = points[points["run"].isin(trained(evaluations)["run"])] if len(points) else points
-    times = [first_at(curve, table.metric, target) for curve in curves_of(mine)]
+    runs = sorted({*trained(evaluations)["run"]} & {*curves})
+    times = [first_at(curves[run], table.metric, target) for run in runs]
     reached = [time for time in times if time is not None]
     whole = times and len(reached) == len(times)
     return {
@@ -90,15 +100,20 @@ def reaching(
     }
 
 
-def curves_of(points: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def curves_of(points: pd.DataFrame, metric: str) -> dict[str, pd.DataFrame]:
     """The learning curve of each run: of SPLITS the first, of its protocols the first."""
     if points.empty:
-        return
-    for _, curve in points.groupby("run"):
-        split = next(split for split in (*SPLITS, None) if split in {*curve["split"], None})
-        curve = curve[curve["split"] == split]
-        protocols = curve.groupby(["shots", "transductive"], sort=True)
-        yield next(iter(protocols))[1].sort_values("iteration")
+        return {}
+    points = points.loc[points["metric"] == metric, list(OF_CURVE)]
+    return {str(run): first_curve(curve) for run, curve in points.groupby("run")}
+
+
+def first_curve(points: pd.DataFrame) -> pd.DataFrame:
+    """Of a run's points those of the first split, and of its protocols of the first."""
+    split = next((split for split in SPLITS if points["split"].eq(split).any()), None)
+    curve = points[points["split"].eq(split).fillna(False)] if split else points
+    protocols = curve.groupby(["shots", "transductive"], sort=True, dropna=False)
+    return next(iter(protocols))[1].sort_values("iteration")
 
 
 def first_at(curve: pd.DataFrame, metric: str, target: float) -> float | None:
@@ -159,15 +174,16 @@ def target_text(line: dict[str, Any]) -> str:
     return seconds_text(line["seconds_to_target"])
 
 
-def caption_of(found: records.Records, target: float | None, metric: str) -> list[str]:
+def caption_of(
+    found: records.Records, target: float | None, curves: Iterable[pd.DataFrame]
+) -> list[str]:
     """What the seconds are."""
     key = "environment.device"
     devices: Any = found.runs[key].dropna().unique() if key in found.runs else []
     where = f" on {records.some(devices)}" if len(devices) else ""
     said = [f"Training s: seconds that a seed trained{where}, learning curve and test apart."]
     if target is not None:
-        curves = list(curves_of(with_seconds(found)))
-        names = {curve_name(curve) for curve in curves if curve["metric"].eq(metric).all()}
+        names = {curve_name(curve) for curve in curves}
         on = f" ({' or '.join(sorted(names))})" if names else ""
         said.append(f"Seconds to a score: to the first point of the learning curve there{on}.")
     return said

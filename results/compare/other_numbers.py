@@ -13,8 +13,8 @@ import pandas as pd
 
 from results.compare.comparison import published_numbers
 from results.grouping import BadOption
-from results.reading import typed
-from results.schema import Field
+from results.reading import content_of, typed
+from results.schema import SETTING_FIELDS, Field
 
 COLUMNS = {
     "task": Field(str, required=True),
@@ -25,11 +25,14 @@ COLUMNS = {
     "accuracy": Field(float, 0, 100, required=True),
     "half_width": Field(float, 0, 100),
     "interval": Field(str),
-    "meta_iterations": Field(int, 0),
+    "meta_iterations": Field(int, 1),
     "comparable": Field(bool),
     "source": Field(str),
 }
 """Accuracies are in percent. An empty `comparable` is true, an empty `transductive` fits either."""
+
+STATED = {**SETTING_FIELDS, "algorithm.meta_iterations": COLUMNS["meta_iterations"]}
+"""Settings behind a number whose values a reader reckons with; others are text."""
 
 
 def numbers_of(files: list[Path | None]) -> pd.DataFrame:
@@ -49,7 +52,7 @@ def read_numbers(file: Path) -> pd.DataFrame:
         BadOption: it cannot be read, or a cell does not fit; names file, line and column.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = content_of(file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise BadOption(f"{file}: cannot be read ({reason})") from error
@@ -93,11 +96,21 @@ def cell_of(where: str, name: str, text: str) -> Any:
     """The value of a cell. Raises BadOption."""
     text = text.strip()
     if name not in COLUMNS:
+        if text and name in STATED:
+            checked(where, STATED[name], text)
         return text or None
-    field = COLUMNS[name]
+    return checked(where, COLUMNS[name], text)
+
+
+def checked(where: str, field: Field, text: str) -> Any:
+    """The value that a text stands for in a field. Raises BadOption."""
     if field.kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    value = text or None if field.kind is str else typed(text)
-    if not field.fits(value):
-        raise BadOption(f"{where}: {text!r} is not {field}")
+    try:
+        value = text or None if field.kind is str else typed(text)
+        fits = field.fits(value)
+    except ValueError:  # too many digits
+        fits = False
+    if not fits:
+        raise BadOption(f"{where}: {text[:60]!r} is not {field}")
     return value

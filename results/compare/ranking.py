@@ -78,8 +78,8 @@ def rankings(
             down = [resolve_key(key, frame) for key in rows or []]
             usual = [key for key in columns_of(frame) if key not in down]
             across = usual if columns is None else list(columns)
-            table = tables.one_table(frame, rows, across, False, found.swept)
-            made.append(ranking_of(table, frame))
+            spanned = tables.spanned(frame, rows, across, found.swept)
+            made.append(ranking_of(frame, *spanned[:2]))
     if not any(len(ranking.lines) for ranking in made):
         raise BadOption("no two methods to rank: " + "; ".join(p for r in made for p in r.problems))
     return [ranking for ranking in made if len(ranking.lines)]
@@ -92,30 +92,31 @@ def columns_of(frame: pd.DataFrame) -> list[str]:
     return [*tables.DEFAULT_COLUMNS, *varying]
 
 
-def ranking_of(table: tables.Table, frame: pd.DataFrame) -> Ranking:
+def ranking_of(frame: pd.DataFrame, rows: list[str], columns: list[str]) -> Ranking:
     """The ranking of a table's rows under each of its columns."""
-    keys, reader = [*table.rows, *table.columns], Reader()
-    groups = standing.groups_of(standing.narrowed(frame, keys), table.cells, keys)
+    keys, reader = [*rows, *columns], Reader()
+    cells = tables.cells_of(frame, rows, columns)
+    groups = standing.groups_of(standing.narrowed(frame, keys), cells, keys)
     kept, problems = [], []
-    for name, cells in protocols(table):
-        sides = standing.sides_of([groups[i] for i in cells.index], reader)
-        if len(cells) < 2:
+    for name, column in protocols(cells, columns):
+        if len(column) < 2:
             problems.append(f"{name}: one method only")
-        elif sides is None:
-            problems.append(f"{name}: scores are missing, or the methods met other episodes")
-        else:
-            kept.append(Column(name, cells, sides))
-    lines = [line for column in kept for line in lines_of(column, table.rows)]
+            continue
+        try:
+            sides = standing.sides_of([groups[i] for i in column.index], reader)
+            kept.append(Column(name, column, sides))
+        except standing.CannotCompare as reason:
+            problems.append(f"{name}: {reason}")
+    lines = [line for column in kept for line in lines_of(column, rows)]
     if len(kept) > 1:
-        lines = [*overall_lines(kept, table.rows), *lines]
-    return Ranking(pd.DataFrame(lines), table.rows, table.header, problems)
+        lines = [*overall_lines(kept, rows), *lines]
+    return Ranking(pd.DataFrame(lines), rows, tables.header_of(frame), problems)
 
 
-def protocols(table: tables.Table) -> Iterator[tuple[str, pd.DataFrame]]:
+def protocols(cells: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each protocol's name and cells; a cell without a value for it (a baseline that takes no
     steps) belongs to all."""
-    cells = table.cells
-    known = [key for key in table.columns if cells[key].notna().any()]
+    known = [key for key in columns if cells[key].notna().any()]
     for values in cells[known].dropna().drop_duplicates().sort_values(known).to_dict("records"):
         fits = pd.Series(True, cells.index)
         for key, value in values.items():

@@ -62,18 +62,26 @@ def comparable(evaluations: pd.DataFrame) -> bool:
     return all(evaluations[key].nunique() <= 1 for key in same if key in evaluations)
 
 
-def sides_of(groups: Sequence[pd.DataFrame], reader: Reader) -> list[Side] | None:
-    """The scores of each group, a cell; None where they cannot all be compared: their scores are
-    missing, or they share no episodes."""
+class CannotCompare(ValueError):
+    """Cells that share no episodes, or without scores; the text says which."""
+
+
+def sides_of(groups: Sequence[pd.DataFrame], reader: Reader) -> list[Side]:
+    """The scores of each group, a cell.
+
+    Raises:
+        CannotCompare: some cannot be compared with the others.
+    """
     try:
         sides: list[Side] = [reader.side(group) for group in groups]
-    except DamagedRecord:
-        return None
-    if not comparable(pd.concat(groups)):
-        return None
-    shared = set.intersection(*(set(side) for side in sides))
+    except DamagedRecord as error:
+        raise CannotCompare(f"scores are missing ({error})") from error
+    if not set.intersection(*(set(side) for side in sides)):
+        raise CannotCompare("the methods share no seed")
     same = all(contrasts.same_episodes(first, second) for first, second in pairwise(sides))
-    return sides if shared and same else None
+    if not (same and comparable(pd.concat(groups))):
+        raise CannotCompare("the methods met other episodes")
+    return sides
 
 
 def places(sides: Sequence[Side], order: Sequence[int], sign: int) -> list[Place]:
@@ -139,12 +147,16 @@ def marks(
     keys, reader = [*rows, *columns], Reader()
     groups = groups_of(narrowed(frame, keys), cells, keys)
     for members in members_of(cells, columns):
-        sides = sides_of([groups[i] for i in members], reader) if len(members) > 1 else None
-        if sides:
-            sign, order = sign_of(cells["metric"][members[0]]), best_first(cells.loc[members])
-            standing = first_tier(sides, order, sign)
-            found |= {i: standing[place].tier == 1 for place, i in enumerate(members)}
-            undecided += open_question(members, sides, order, standing, sign)
+        if len(members) < 2:
+            continue
+        try:
+            sides = sides_of([groups[i] for i in members], reader)
+        except CannotCompare:
+            continue
+        sign, order = sign_of(cells["metric"][members[0]]), best_first(cells.loc[members])
+        standing = first_tier(sides, order, sign)
+        found |= {i: standing[place].tier == 1 for place, i in enumerate(members)}
+        undecided += open_question(members, sides, order, standing, sign)
     return [found[i] for i in cells.index], undecided
 
 

@@ -96,9 +96,17 @@ def write_report(
     )
     page = render(figures=pictures, remarks=remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, page)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step; nothing unfinished is left where that fails."""
     new = path.with_name(f".{path.name}.new")
-    new.write_text(page, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read(name: str) -> str:
