@@ -1,7 +1,6 @@
 """The files of a run as they are read: checked, so that damage is a line and not a traceback."""
 
 import csv
-import errno
 import json
 import math
 import re
@@ -12,21 +11,11 @@ from typing import Any
 import numpy as np
 
 from results import schema
+from results.schema import content_of
 
 
 class DamagedRecord(ValueError):
     """A file that cannot be used; the text says why."""
-
-
-def content_of(file: Path) -> bytes:
-    """What a file holds; a pipe, which nobody may ever write to, is none.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    if file.exists() and not file.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file", str(file))
-    return file.read_bytes()
 
 
 def read_record(file: Path) -> dict[str, Any]:

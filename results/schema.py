@@ -4,11 +4,13 @@ The writer (`benchmark.running.record`) and the reader (`results.records`) share
 nothing but Python.
 """
 
+import errno
 import hashlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
@@ -201,6 +203,17 @@ def queries_key(scores: str) -> str:
 def classes_key(split: str, ways: int) -> str:
     """Key in SCORES of the classes of a split's episodes."""
     return f"classes/{split}/{ways}way"
+
+
+def content_of(file: Path) -> bytes:
+    """What a file holds; a pipe, which nobody may ever write to, is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(file))
+    return file.read_bytes()
 
 
 def digest(content: bytes) -> str:

@@ -1,6 +1,7 @@
 """Train once, ask anything: what is trained is only evaluated, and scores are never made twice."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import benchmark
 from benchmark.command.identity import MOVED
+from benchmark.running import named
 from benchmark.running.trained import find_training
 from results.records import read_records
 from results.schema import digest
@@ -119,6 +121,15 @@ def test_elsewhere_only_the_neighbours_are_looked_at(trained, tmp_path, monkeypa
     trained.rename(deep / "run")
     assert find_training(identity, new) == []
     assert find_training(identity, deep / "new") == [deep / "run"]
+
+
+def test_a_pipe_beside_a_run_is_no_record_and_nobody_waits_for_it(tmp_path):
+    pipe = tmp_path / "run" / "record.json"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    assert find_training("0" * 64, tmp_path / "new") == []
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        named.record_of("evaluate", pipe.parent)
 
 
 def test_a_finished_run_is_evaluated_by_its_name_alone(run, trained):

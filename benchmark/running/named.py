@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from results.schema import ARRAYS, PREDICTIONS, RECORD, SCORES, digest, is_whole
+from results.schema import ARRAYS, PREDICTIONS, RECORD, SCORES, content_of, digest, is_whole
 from tasks.checks import ConfigError, one_line
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
@@ -32,7 +32,7 @@ def record_of(key: str, run: str | os.PathLike[str], files: Collection[str] = ()
     """
     rule = f"a completed run's directory, with {RECORD} and {ARRAYS}, or a published run's name"
     try:
-        record = json.loads((directory_of(run) / RECORD).read_bytes())
+        record = json.loads(content_of(directory_of(run) / RECORD))
         completed = record["status"] == "completed" and isinstance(record["config"], dict)
         whole = is_whole(record)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

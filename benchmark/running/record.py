@@ -24,6 +24,7 @@ from results.schema import (
     RECORD,
     SCHEMA,
     SCORES,
+    content_of,
     digest,
     is_whole,
     seal,
@@ -60,7 +61,7 @@ def read(directory: Path) -> dict[str, Any] | None:
     """
     path = directory / RECORD
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(content_of(path))
         if not isinstance(found, dict):
             raise ValueError("not a record")
         if is_completed(found) and not is_whole(found):

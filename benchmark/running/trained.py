@@ -11,7 +11,7 @@ from benchmark.command.identity import fingerprint
 from benchmark.config import Settings
 from benchmark.running import initialisation, record
 from benchmark.running.named import damaged_files, directory_of, record_of
-from results.schema import ARRAYS, FILES, RECORD, is_whole
+from results.schema import ARRAYS, FILES, RECORD, content_of, is_whole
 
 log = logging.getLogger(__name__)
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a record raises
@@ -86,7 +86,7 @@ def look_at(run: Path, namesake: bool) -> None:
     A large sweep looks at each of its runs once, not once a job.
     """
     try:
-        text = (run / RECORD).read_bytes()
+        text = content_of(run / RECORD)
         stated = re.search(rb'"fingerprint": "(\w*)"', text)
         if b'"status": "completed"' not in text:
             return
@@ -101,7 +101,7 @@ def look_at(run: Path, namesake: bool) -> None:
 def is_training(run: Path, identity: str) -> bool:
     """Whether a run has completed the training `identity`."""
     try:
-        found = json.loads((run / RECORD).read_bytes())
+        found = json.loads(content_of(run / RECORD))
         same = found["status"] == "completed" and fingerprint(found["config"]) == identity
         whole = is_whole(found) and ARRAYS not in damaged_files(run, found)
         return same and whole and initialisation.can_be_read(run)

@@ -13,8 +13,8 @@ import pandas as pd
 
 from results.compare.comparison import published_numbers
 from results.grouping import BadOption
-from results.reading import content_of, typed
-from results.schema import SETTING_FIELDS, Field
+from results.reading import typed
+from results.schema import SETTING_FIELDS, Field, content_of
 
 COLUMNS = {
     "task": Field(str, required=True),
