@@ -141,7 +141,7 @@ def test_rotations_and_validation_count():
         (
             {"alphabets": 101},
             "task.alphabets=101: must be between 1 and 100, "
-            + "the smaller of task.classes and task.test_classes",
+            + "the smaller of task.classes=400 and task.test_classes=100",
         ),
         (
             {"validation_classes": 400},
