@@ -372,18 +372,18 @@ def check_split(key: str, split: str, task: Task, evaluation: Evaluation) -> Non
 
 def check_ways(split: str, size: Size, task: Task) -> None:
     """Raise ConfigError where a split has too few classes for an episode."""
-    if task.ways <= size.classes:
-        return
     named = {key: getattr(task, key, None) for key in DIVIDE.get(split, ())}
     because = ", ".join(f"task.{key}={value}" for key, value in named.items() if value)
+    shown = f" ({because})" if because else ""
+    asked: tuple[str, Any] = ("task.ways", task.ways)
+    rule = f"between 2 and {size.classes}, the classes of the {split} split{shown}"
     if split == "validation" and because:
+        asked = ("task.validation_classes", named["validation_classes"])
         rule = f"0 or at least task.ways={task.ways}"
-        require(False, "task.validation_classes", named["validation_classes"], rule)
-    because = f" ({because})" if because else ""
-    rule = f"one with 2 classes or more in its {split} split, which has {size.classes}{because}"
-    require(size.classes >= 2, "task", task.name, rule)
-    rule = f"between 2 and {size.classes}, the classes of the {split} split{because}"
-    require(False, "task.ways", task.ways, rule)
+    elif size.classes < 2:
+        asked = ("task", task.name)
+        rule = f"one with 2 classes or more in its {split} split, which has {size.classes}{shown}"
+    require(task.ways <= size.classes, *asked, rule)
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:

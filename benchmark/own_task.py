@@ -48,15 +48,15 @@ def check_draw(
         draws = [draw for _ in range(2) for draw in twice(seed)]
     except WrongEpisode as wrong:
         raise ConfigError(f"{where} {wrong}") from wrong
+    labelled = {"support_y": shots, "query_y": queries} if task.metric == "accuracy" else {}
     for name, part in draws[0].items():
         if len({draw[name].numpy().tobytes() for draw in draws}) > 1:
             raise ConfigError(
                 f"{where} the same {name} whenever the seed is the same: use tf.random's stateless "
                 "functions"
             )
-        of = {"support_y": shots, "query_y": queries}.get(name)
-        wanted = np.repeat(np.arange(task.ways), of or 0)
-        if task.metric == "accuracy" and of and (np.sort(part) != wanted).any():
+        of = labelled.get(name)
+        if of and (np.sort(part) != np.repeat(np.arange(task.ways), of)).any():
             rule = f"each of the labels 0 to {task.ways - 1} as {name} {of} times"
             raise ConfigError(f"{where} {rule}")
 

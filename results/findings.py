@@ -46,6 +46,13 @@ MATCHED = ("run", "scores", "value", "ci95", "episodes")
 MOST_SHOWN = 3
 
 
+def decided(difference: float, half_width: float) -> Verdict:
+    """'held' where the interval lies above zero, 'not held' below, else 'undecided'."""
+    lies = statistics.verdict(difference, half_width)
+    names: dict[str, Verdict] = {"above": "held", "below": "not held"}
+    return names.get(lies, "undecided")
+
+
 class Difference(NamedTuple):
     """A claim and what the records say: both means and the estimate of their difference."""
 
@@ -58,9 +65,7 @@ class Difference(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """Where the interval lies: above the bound, below it, or across."""
-        lies = statistics.verdict(self.estimate.mean - self.claim.bound, self.estimate.half_width)
-        names: dict[str, Verdict] = {"above": "held", "below": "not held"}
-        return names.get(lies, "undecided")
+        return decided(self.estimate.mean - self.claim.bound, self.estimate.half_width)
 
     def __str__(self) -> str:
         """'g1+g2 97.10 against g1 61.20: +35.90 ± 1.20'."""

@@ -270,14 +270,12 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
         width = statistics.seed_interval(difference, episodes=0).half_width
     else:
         width = float(np.hypot(*pairs[["ci95_first", "ci95_second"]].to_numpy(float)[0]))
-    lies = statistics.verdict(difference.mean(), width)
-    names: dict[str, findings.Verdict] = {"below": "held", "above": "not held"}
     texts = [f"{pairs[f'value_{side}'].mean():.3f}" for side in ("first", "second")]
     return replace(
         line,
         ours=f"mean squared error {texts[0]}; {method_name(second)} {texts[1]}",
         difference=f"{difference.mean():+.3f} ± {width:.3f}",
-        holds=names.get(lies, "undecided"),
+        holds=findings.decided(-difference.mean(), width),
         seeds=len(pairs),
         budget=SINE_BUDGET,
         runs=tuple(sorted({*pairs["run_first"], *pairs["run_second"]})),
@@ -363,10 +361,7 @@ def order_of_ends(found: records.Records) -> Line:
     differences = [
         contrast_of(above.evaluations, below.evaluations, reader) for above, below in apart
     ]
-    names: dict[str, findings.Verdict] = {"above": "held", "below": "not held"}
-    judged = [
-        names.get(statistics.verdict(d.mean, d.half_width()), "undecided") for d in differences
-    ]
+    judged = [findings.decided(one.mean, one.half_width()) for one in differences]
     counts = {word: judged.count(word) for word in ("held", "not held", "undecided")}
     texts = [f"{counts['held']} pairs in that order", f"{counts['not held']} in the other"]
     return replace(

@@ -434,14 +434,9 @@ def test_a_run_is_not_gone_on_with_once_its_images_have_changed(forks, tmp_path,
     fault = Fault(phase="training", nth=2, stop=True) if ends == "interrupted" else None
     assert record_after(run(*job, fault=fault), out)["status"] == ends
     before = record(out)["evaluations"]
-    shutil.rmtree(images)
-    write_folder(images, dict(reversed(FLAT.items())))  # every class looks like another
+    change(images)
     refused = run(*job, "evaluation.episodes=8")
-    assert refused.code == 2 and "Traceback" not in refused.output
-    assert (
-        f"error: task.directory={images}: must be with the images on which this run was trained, "
-        "which have changed since (resume=false trains again)\n"
-    ) in refused.output
+    assert_changed(refused, images, "trained", "resume=false trains again")
     assert record(out)["evaluations"] == before
     if ends == "completed":  # a copy of it is not left elsewhere
         elsewhere = run(*job, "evaluation.episodes=8", f"hydra.run.dir={tmp_path / 'new'}")
@@ -469,18 +464,27 @@ def test_other_images_that_a_run_is_tested_on_must_not_change_either(forks, tmp_
     assert data == trained_on and tested["sha256"] == trained_on["sha256"]  # the same photographs
     rows = record(out)["evaluations"]
     assert len(rows) == 4  # alone and transductively, the own images and the others
-    shutil.rmtree(others)
-    write_folder(others, dict(reversed(FLAT.items())))
+    change(others)
     refused = run(*ask, "evaluation.episodes=8")
-    assert refused.code == 2 and "Traceback" not in refused.output
-    assert (
-        f"error: task.directory={others}: must be with the images on which this run was tested, "
-        "which have changed since (another task.name keeps the scores apart)\n"
-    ) in refused.output
+    assert_changed(refused, others, "tested", "another task.name keeps the scores apart")
     assert record(out)["evaluations"] == rows
     apart = run(*ask, "task.name=changed")
     assert apart.code == 0, apart.output
     assert len(record(out)["evaluations"]) == 6 and len(record(out)["data"]["tested"]) == 2
+
+
+def change(images):
+    """Have every class look like another."""
+    shutil.rmtree(images)
+    write_folder(images, dict(reversed(FLAT.items())))
+
+
+def assert_changed(refused, images, done, way_out):
+    assert refused.code == 2 and "Traceback" not in refused.output
+    assert (
+        f"error: task.directory={images}: must be with the images on which this run was {done}, "
+        f"which have changed since ({way_out})\n"
+    ) in refused.output
 
 
 def record_after(ended, directory):

@@ -148,12 +148,12 @@ def of_difference(cell: Cell, other: Cell, contrast: Contrast, reader: Reader) -
 
 def over_shared(cell: Cell, own: Side, other: Side) -> Cell:
     """A cell over the seeds and episodes that the other side has too."""
-    counts = {s: min(own[s].scores.size, other[s].scores.size) for s in own if s in other}
-    if counts == {seed: one.scores.size for seed, one in own.items()}:
+    cut, _ = contrasts.shared(own, other)
+    scores = [one.scores.astype(float) for one in cut.values()]
+    if sum(map(len, scores)) == sum(one.scores.size for one in own.values()):
         return cell
-    scores = [own[seed].scores[:count].astype(float) for seed, count in counts.items()]
     estimate = (
-        statistics.seed_interval([part.mean() for part in scores], min(counts.values()))
+        statistics.seed_interval([part.mean() for part in scores], min(map(len, scores)))
         if len(scores) > 1
         else statistics.episode_interval(scores[0])
     )

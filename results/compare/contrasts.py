@@ -173,11 +173,19 @@ def mean(side: Side) -> float:
     return float(np.mean([one.scores.mean(dtype=float) for one in side.values()]))
 
 
+def shared(first: Side, second: Side) -> tuple[Side, Side]:
+    """Both sides cut to the seeds and episodes that both have, which `paired` compares."""
+    counts = {s: min(first[s].scores.size, second[s].scores.size) for s in first if s in second}
+    one, other = (
+        {s: Measured(side[s].scores[:n]) for s, n in counts.items()} for side in (first, second)
+    )
+    return one, other
+
+
 def shared_means(first: Side, second: Side) -> tuple[float, float]:
-    """The mean of each side over the seeds and episodes that both have, which `paired` compares."""
-    counts = {s: min(first[s].scores.size, second[s].scores.size) for s in set(first) & set(second)}
-    cut = [{s: Measured(side[s].scores[:n]) for s, n in counts.items()} for side in (first, second)]
-    return mean(cut[0]), mean(cut[1])
+    """The mean of each side over what both have (`shared`)."""
+    one, other = shared(first, second)
+    return mean(one), mean(other)
 
 
 def difference_of(first: Measured, second: Measured) -> Measured:

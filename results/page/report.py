@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from results import labels, records, schema, tables
 from results.compare import comparison
@@ -61,16 +61,9 @@ def write_report(
         reload: seconds after which the page loads itself again; 0: it does not.
         jobs: how the jobs of a sweep stand, a line each, as text.
     """
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style, script = style_sheet(), read("report.js")
     render = partial(
-        environment.get_template("report.html.jinja").render,
+        template().render,
         style=style,
         script=script,
         style_hash=policy_hash(style),
@@ -97,6 +90,18 @@ def write_report(
     page = render(figures=pictures, remarks=remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page)
+
+
+def template() -> Template:
+    """What the page is made from; a value that it is not given is a mistake, not a gap."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
 
 
 def write_whole(path: Path, text: str) -> None:
