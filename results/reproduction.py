@@ -150,7 +150,8 @@ def products(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def words_of(command: Any) -> dict[str, str]:
     """{key: value} of a command's overrides that say what is computed; values without quotes."""
     words = [word.split("=", 1) for word in shlex.split(str(command))[3:] if "=" in word]
-    return {key: value.strip("'\"") for key, value in words if not key.startswith("hydra")}
+    said = [(key, value) for key, value in words if not key.startswith("hydra") and key != "resume"]
+    return {key: value.strip("'\"") for key, value in said}
 
 
 def shape(command: Any) -> str:

@@ -282,6 +282,12 @@ def test_a_command_stands_for_what_it_makes_alone():
     assert parts == [["fomaml5"], ["reptile1", "reptile5"]]
 
 
+def test_where_and_whether_anew_a_run_was_made_is_not_said():
+    command = "python -m benchmark seed=0 resume=False hydra.run.dir=there +experiment=sine"
+    said = reproduction.joined(pd.Series([command]))
+    assert said == "python -m benchmark +experiment=sine seed=0"
+
+
 def test_the_page_is_that_of_the_committed_records(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduction, "page", functools.cache(page))  # it takes seconds to make
     assert main(["--check"]) == 0, "stale: run `make reproduce HOURS=0`"
