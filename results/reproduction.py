@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import claims, drawn, findings, paper, records, scorecard
+from results import claims, drawn, findings, options, paper, records, scorecard
 from results.formats import markdown_table
 from results.labels import counted
 from results.scorecard import WORDS, Kind, Line, of_runs, score
@@ -329,21 +329,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; with --check only say whether it is stale."""
     parser = argparse.ArgumentParser(prog="python -m results.reproduction", description=__doc__)
     parser.add_argument("records", nargs="?", type=Path, default=RECORDS, help="where to read")
-    parser.add_argument("--output", type=Path, default=PAGE, help="the page")
+    parser.add_argument("--output", type=options.new_file, default=PAGE, help="the page")
     parser.add_argument("--check", action="store_true", help="only say whether the page is stale")
-    options = parser.parse_args(arguments)
-    if not options.records.is_dir():
-        return say(f"records={options.records}: must be a directory of records")
-    fresh = page(options.records)
-    if options.check:
-        stale = not options.output.exists() or options.output.read_text("utf-8") != fresh
-        return say(f"{options.output} is stale: run make reproduce HOURS=0") if stale else 0
+    asked = parser.parse_args(arguments)
+    if not asked.records.is_dir():
+        return say(f"records={asked.records}: must be a directory of records")
+    fresh = page(asked.records)
+    if asked.check:
+        stale = not asked.output.exists() or asked.output.read_text("utf-8") != fresh
+        return say(f"{asked.output} is stale: run make reproduce HOURS=0") if stale else 0
     try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(fresh, encoding="utf-8")
+        asked.output.parent.mkdir(parents=True, exist_ok=True)
+        asked.output.write_text(fresh, encoding="utf-8")
     except OSError as error:
-        return say(f"--output {options.output}: {error.strerror}")
-    print(f"wrote {options.output}")
+        return say(f"--output {asked.output}: {error.strerror}")
+    print(f"wrote {asked.output}")
     return 0
 
 

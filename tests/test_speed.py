@@ -88,3 +88,14 @@ def test_the_profile_accounts_for_the_time_of_a_step():
     times = [float(line.split()[-1]) for line in rest]
     assert 0.2 < sum(times) / float(everything.split()[-1]) < 1
     assert "MatMul" in done.stdout
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_minutes_of_measuring(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "speed.csv"
+    monkeypatch.setattr(sys, "argv", ["speed", "--output", str(place)])
+    with pytest.raises(SystemExit) as refused:
+        speed.run_program("speed", None, lambda: pytest.fail("measured"))
+    assert refused.value.code == 2 and f"--output {place}: " in capsys.readouterr().err

@@ -422,6 +422,11 @@ def run_program(name: str, description: str | None, measure: Callable[[], Any]) 
     default = Path(f"outputs/{name}.csv")
     parser.add_argument("--output", type=Path, default=default, help="the CSV")
     options = parser.parse_args()
+    try:  # minutes of measurement need a place to go
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.open("a").close()
+    except OSError as error:
+        parser.error(f"--output {options.output}: {error.strerror}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     table = pd.DataFrame(measure())
     machine_of = environment()
@@ -431,7 +436,6 @@ def run_program(name: str, description: str | None, measure: Callable[[], Any]) 
     )
     print(f"{machine}; median of {REPEATS}; spread = (max - min) / median")
     print(shown.to_string(index=False))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     table.assign(machine=machine, commit=machine_of["commit"]).to_csv(options.output, index=False)
 
 
