@@ -20,8 +20,8 @@ help:  ## list the targets
 install: $(VENV)/installed  ## create .venv with the pinned dependencies (nothing to do the second time)
 
 $(VENV)/installed: requirements.lock pyproject.toml setup.py $(wildcard benchmark/native/*.cpp benchmark/native/*.h)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: PYTHON=$(PYTHON): must be Python 3.11 or newer"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "error: PYTHON=$(PYTHON): must be Python 3.11, 3.12 or 3.13"; exit 1; }
 	@echo "Installing into $(VENV): about a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock

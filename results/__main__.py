@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
+
 from results import findings, formats, paper, records, tables
 from results.compare import against, costs, paired, planning, ranking
 from results.compare.other_numbers import numbers_of
@@ -21,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     if options.fail_on_worse and not options.against:
         parser.error("argument --fail-on-worse: needs --against")
     if bool(options.plan) != (options.margin is not None):
@@ -81,7 +84,8 @@ def or_error(parser: Parser, option: str, action: Callable[[], Result]) -> Resul
 def write_all(options: argparse.Namespace, found: records.Records, parser: Parser) -> int:
     """Everything that was asked for: the table, then figures and report; the exit status."""
     status = 0
-    made = accuracies(options, found, parser)
+    numbers = published(options, parser)
+    made = accuracies(options, found, parser, numbers)
     if options.compare:
         emit(options, or_error(parser, "--compare", partial(compared, options, found)))
     elif options.rank:
@@ -100,7 +104,7 @@ def write_all(options: argparse.Namespace, found: records.Records, parser: Parse
     if options.report:
         from results.page import report
 
-        report.write_report(found, made, options.report, options.directories)
+        report.write_report(found, made, options.report, options.words, numbers)
         say([f"wrote {options.report}"])
     return status
 
@@ -109,16 +113,24 @@ INSTEAD = ("compare", "rank", "plan", "against", "findings")
 """Options that print something else than the accuracies."""
 
 
+def published(options: argparse.Namespace, parser: Parser) -> pd.DataFrame | None:
+    """The published numbers to compare with: those asked for, in a report ours at least."""
+    files = options.published or ([None] if options.report else [])
+    return or_error(parser, "--published", partial(numbers_of, files)) if files else None
+
+
 def accuracies(
-    options: argparse.Namespace, found: records.Records, parser: Parser
+    options: argparse.Namespace,
+    found: records.Records,
+    parser: Parser,
+    numbers: pd.DataFrame | None,
 ) -> list[tables.Table]:
     """The tables that are to be shown, in the report too."""
-    compared = options.published or ([None] if options.report else [])
-    numbers = or_error(parser, "--published", partial(numbers_of, compared)) if compared else False
     if any(getattr(options, name) for name in INSTEAD) and not options.report:
         return []
     keys = (options.rows, options.columns)
-    made = or_error(parser, "--rows", partial(tables.accuracy_tables, found, *keys, numbers))
+    beside = False if numbers is None else numbers
+    made = or_error(parser, "--rows", partial(tables.accuracy_tables, found, *keys, beside))
     if options.cost is None:
         return made
     target = None if options.cost is True else options.cost
@@ -135,6 +147,7 @@ def draw(found: records.Records, directory: Path) -> None:
             files = figures.save(axes, directory / name)
             say([f"wrote {', '.join(map(str, files))}"])
     say(found.problems[known:] + found.notes[said:])
+    del found.problems[known:], found.notes[said:]  # a report's own pictures say them again
 
 
 def compared(options: argparse.Namespace, found: records.Records) -> str | bytes:

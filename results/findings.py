@@ -141,6 +141,8 @@ def check(found: records.Records, findings: Sequence[Finding]) -> list[Outcome]:
 def outcomes_of(finding: Finding, found: records.Records) -> list[Outcome]:
     frame = found.curves if finding.curve else found.evaluations
     frame = rows_where(frame, {"status": "completed", **finding.study})
+    if "tested.name" in frame:  # the paper tests on the task that it trains on
+        frame = frame[frame["tested.name"].isna() | frame["tested.name"].eq(frame["task.name"])]
     if finding.curve and len(frame):
         frame = curve_means(frame)
     frame = frame.assign(method=tail_names(frame))

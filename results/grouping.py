@@ -56,31 +56,50 @@ def select(frame: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
         BadOption: a condition has no '=', an unknown key, or a value that no record has.
     """
     for condition in conditions:
-        key, equals, wanted = condition.partition("=")
-        if not equals:
-            raise BadOption(f"{condition!r} is not of the form key=value")
-        column = resolve_key(key, frame)
-        values = frame[column].map(show_value, na_action=None)
-        frame = frame[values.isin(matching(sorted(values.unique()), wanted, column))]
+        frame = having(frame, *meant_by(condition, frame))
     return frame
 
 
+def meant_by(condition: str, frame: pd.DataFrame) -> tuple[str, list[str]]:
+    """The column and the values, as printed, of a user's `key=a,b`. Raises BadOption: `select`."""
+    key, equals, wanted = condition.partition("=")
+    if not equals:
+        raise BadOption(f"{condition!r} is not of the form key=value")
+    column = resolve_key(key, frame)
+    known = sorted(frame[column].map(show_value, na_action=None).unique())
+    return column, matching(known, wanted, column)
+
+
+def having(frame: pd.DataFrame, column: str, values: Sequence[str]) -> pd.DataFrame:
+    """Rows with one of these values, as printed; all of a frame without such a column."""
+    if column not in frame:
+        return frame
+    return frame[frame[column].map(show_value, na_action=None).isin(values)]
+
+
 def narrow(found: records.Records, conditions: Iterable[str]) -> records.Records:
-    """The records that meet every condition (`select`), with the curves of their runs.
+    """The records that meet every condition (`select`), with the points of their runs' curves that
+    do; of how many episodes an evaluation is says nothing about a curve.
 
     Runs that did not complete stay, so that they are not forgotten.
     """
     conditions = list(conditions)
     if not conditions:
         return found
-    kept = select(found.evaluations, conditions)
+    kept, points = found.evaluations, found.curves
+    for condition in conditions:
+        column, values = meant_by(condition, kept)
+        kept = having(kept, column, values)
+        points = points if column == "episodes" else having(points, column, values)
     chosen = set(kept["run"])
-    in_progress = found.runs["status"] != "completed"
+    runs = found.runs[found.runs["run"].isin(chosen) | (found.runs["status"] != "completed")]
+    of_all = records.environments(found.runs)
     return dataclasses.replace(
         found,
         evaluations=kept,
-        curves=found.curves[found.curves["run"].isin(chosen)],
-        runs=found.runs[found.runs["run"].isin(chosen) | in_progress],
+        curves=points[points["run"].isin(chosen)],
+        runs=runs,
+        notes=[*(n for n in found.notes if n not in of_all), *records.environments(runs)],
     )
 
 

@@ -167,8 +167,8 @@ def add_other_tables(parser: Parser) -> None:
         "--plan",
         metavar=("A", "B"),
         nargs=2,
-        help="print instead how many more seeds and episodes decide whether A beats B (named as "
-        "for --compare) by --margin, and what they cost",
+        help="print instead how many more seeds and episodes tell a difference of --margin between "
+        "A and B (named as for --compare) from none, and what they cost",
     )
     instead.add_argument(
         "--findings",

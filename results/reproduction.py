@@ -32,7 +32,8 @@ def page(directory: Path) -> str:
     found = records.read_records([directory])
     lines = score(found, directory / "theory" / "theory.csv")
     labels = {run: label for label, _, runs in groups(found, lines) for run in runs}
-    parts = ["# The paper, reproduced", INTRODUCTION, counts(lines), spent(found, lines), RULES]
+    parts = ["# The paper, reproduced", INTRODUCTION, counts(lines), spent(found, lines)]
+    parts += RULES.split("\n\n")
     for kind, plural in KINDS.items():
         parts += [f"## {plural.capitalize()}", table(lines, kind, labels)]
     parts += [f"Not used: {problem}." for problem in found.problems]
@@ -50,19 +51,25 @@ def wrapped(part: str) -> str:
 INTRODUCTION = """\
 Every cell, curve and statement of Nichol, Achiam and Schulman 2018 (arXiv:1803.02999v3) beside
 what the records under `results/published` say of it. This page is made from them by
-`make reproduce HOURS=0`; `make reproduce` runs what is missing, and the command of each number
-stands in the last table."""
+`make reproduce HOURS=0`; `make reproduce` runs what is missing. The last table has the commands
+(for section 5.1: `python -m benchmark.studies.theory`)."""
 
 RULES = f"""\
-A number counts only with the paper's own budget and settings. *Reproduced* (*not reproduced*): the
-95 % interval of several trainings decides it: a cell lies within (outside) the joint interval of
-both numbers (of ours the one in brackets, which covers other characters too), a curve within
-(outside) {drawn.TOLERANCE:g} of the drawing at its ends and at the points that the text names
-(figure 3, drawn smoothed: at its end), the differences that a statement claims above (below) their
-bound, each tested for itself. *Undecided*: the interval lies across, or a cell lies within one of
-more than {scorecard.WIDEST:g} point to either side. One training never says more than *held in this
-run* or *not held in this run*, which counts as undecided: another seed gives another number. *Not
-run yet*: there is no record with the paper's budget and settings."""
+A number counts only with the paper's own budget and settings (one exception: the sine waves have
+the tanh of the authors' program, not the ReLU of the paper's text). *Reproduced*: the 95 %
+interval over several trainings lies on the paper's side; *not reproduced*: on the other;
+*undecided*: across.
+
+*Cells*: the difference lies within the joint interval of both numbers (of ours the one in brackets,
+which covers other characters too), and that reaches at most {scorecard.WIDEST:g} point to either
+side. *Curves*: ours lies within {drawn.TOLERANCE:g} of the drawing at its ends and at the points
+that the text names (figure 3, drawn smoothed: at its end; figure 1: the error lies below that of
+the untrained network, and the difference stands in the column of deviations). *Statements*: each
+difference that it claims lies above its bound.
+
+One training says *held in this run* or *not held in this run* at most, which counts as undecided:
+another seed gives another number. *Not run yet*: there is no record with the paper's budget and
+settings."""
 
 
 def counts(lines: Sequence[Line]) -> str:

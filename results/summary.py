@@ -33,7 +33,7 @@ def write_summary(
         table if table.compared else table.without_comparison()
         for table in tables.accuracy_tables(found, rows, columns, published=True)
     ]
-    files = write_files(found, made, directory)
+    files = write_files(found, made, directory, rows, columns)
     failed = about_jobs(found, jobs) if jobs is not None else not_completed(found)
     formats.show(tables.summary_text(found, made))
     if files:
@@ -73,7 +73,13 @@ def run_text(directory: str | os.PathLike[str]) -> str:
     return tables.summary_text(found, tables.accuracy_tables(found))
 
 
-def write_files(found: records.Records, made: list[tables.Table], directory: Path) -> list[Path]:
+def write_files(
+    found: records.Records,
+    made: list[tables.Table],
+    directory: Path,
+    rows: Sequence[str] | None,
+    columns: Sequence[str] | None,
+) -> list[Path]:
     """The tables as CSV and Markdown, and the report."""
     files = []
     for name, style in (("table.csv", "csv"), ("table.md", "markdown")) if made else ():
@@ -81,5 +87,8 @@ def write_files(found: records.Records, made: list[tables.Table], directory: Pat
         files[-1].write_text(str(tables.render(made, style)), encoding="utf-8")
     if len(found.runs):
         files.append(directory / "report.html")
-        report.write_report(found, made, files[-1], [str(directory)])
+        keys = {"--rows": rows, "--columns": columns}
+        chosen = [word for key, names in keys.items() if names for word in (key, ",".join(names))]
+        words = [str(directory), *chosen, "--report", str(files[-1])]
+        report.write_report(found, made, files[-1], words)
     return files

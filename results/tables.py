@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results import formats, records, schema
-from results.compare import power, standing
+from results.compare import contrasts, power, standing
 from results.compare.comparison import compare_with_published
 from results.grouping import (
     BadOption,
@@ -163,7 +163,9 @@ def spanned(
         trained = frame[~frame["method"].isin(schema.BASELINES)]
         needed = [key for key in row_keys(trained, across) if key != "method"]
         needed += row_keys(frame, [*across, *down, *needed])
-        needed += [key for key in swept if key in trained and trained[key].nunique() > 1]
+        placed = {*across, *(["task.ways"] if "ways" in across else [])}  # which it is
+        free = [key for key in swept if key in trained and key not in placed]
+        needed += [key for key in free if trained[key].nunique() > 1]
         needed = [key for key in needed if key != "algorithm.name"]  # it is the method
     else:
         needed = row_keys(frame, [*across, *down])
@@ -188,8 +190,11 @@ def is_telling(key: str, frame: pd.DataFrame) -> bool:
 
 
 def only(frame: pd.DataFrame, key: str) -> str | None:
-    """The one value of a column, or None where it is absent or varies."""
-    values: Any = frame[key].dropna().unique() if key in frame else []
+    """The one value of a column, or None where it varies or a trained network's is missing."""
+    trained = ~frame["method"].isin(schema.BASELINES)
+    if key not in frame or frame.loc[trained, key].isna().any():
+        return None
+    values: Any = frame[key].dropna().unique()
     return show_value(values[0]) if len(values) == 1 else None
 
 
@@ -209,7 +214,7 @@ def header_of(frame: pd.DataFrame) -> list[str]:
         ("model.name", "model {}"),
         ("algorithm.meta_iterations", "{} meta-iterations"),
         ("steps", "{} adaptation steps"),
-        ("queries", "queries a class: {}"),
+        ("queries", "queries per class: {}"),
         ("version", "project version {}"),
     ]:
         if (value := only(frame, key)) is not None:
@@ -254,7 +259,7 @@ def caption_of(cells: pd.DataFrame) -> list[str]:
     else:
         lines = [
             f"Mean over {usual} seeds; ± is the half-width of the 95 % t interval over seeds, "
-            "each seed's mean being over its episodes, so that it holds the noise of both."
+            "which holds the noise of their episodes too."
         ]
     if usual == 2:
         lines.append(
@@ -270,8 +275,8 @@ def caption_of(cells: pd.DataFrame) -> list[str]:
         lines.append(MARKED + (OF_ONE_RUN if usual == 1 else ""))
     if cells["ci95_new_classes"].notna().any():
         lines.append(
-            "In brackets: the half-width for new characters (other test classes) too; ± alone is "
-            "for these, however many episodes there are."
+            "± is for these test characters, however many episodes there are; the half-width in "
+            "brackets is for new characters (other test classes) too."
         )
     return lines
 
@@ -286,6 +291,9 @@ def too_few_seeds(
     options = []
     for question in undecided:
         gap, episodes = question.contrast.mean, question.contrast.episodes
+        classes = question.contrast.of_classes
+        if classes is not None and contrasts.half_width(classes, 0.95) >= abs(gap):
+            continue  # no number of seeds would do, with these test classes
         needed = power.seeds_needed(gap, power.spread_of(question.differences), episodes)
         if needed is not None and needed > question.contrast.seeds:
             options.append((needed, question.contrast.seeds, gap, question.best, question.other))
@@ -297,8 +305,8 @@ def too_few_seeds(
     where = column_label({key: lines[0][key] for key in columns})
     shown = f"{100 * gap:.2f} points" if lines[0]["metric"] == "accuracy" else f"{gap:.3g}"
     return [
-        f"{counted(seeds, 'seed').capitalize()} are too few for some differences: if {best} is "
-        f"truly better than {other} by {shown} ({where}), about {needed} tell it (--plan)."
+        f"{counted(seeds, 'seed').capitalize()} are too few for some differences: to tell a true "
+        f"one of {shown} between {best} and {other} ({where}) takes about {needed} (--plan)."
     ]
 
 
@@ -316,7 +324,7 @@ def following(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         if key not in said and not key.endswith("._target_")
     }
     texts = [f"{key} ({joined(values, 4)})" for key, values in follow.items() if len(values) > 1]
-    return [f"Differs too, but follows from rows and columns: {'; '.join(texts)}."] if texts else []
+    return [f"Differs too, as rows and columns do: {'; '.join(texts)}."] if texts else []
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -329,11 +337,16 @@ def show_number(mean: float, half_width: float, metric: str, wider: float = np.n
     """
     digits, scale = 2, 100
     if metric != "accuracy":
-        digits = min(8, max(0, 2 - int(np.floor(np.log10(mean))))) if mean > 0 else 3
-        scale = 1
+        places = [digits_of(mean, 3) if mean > 0 else 3, digits_of(half_width, 1)]
+        digits, scale = min(8, max(0, *places)), 1
     width = "-" if np.isnan(half_width) else f"{scale * half_width:.{digits}f}"
     brackets = "" if np.isnan(wider) else f" ({scale * wider:.{digits}f})"
     return f"{scale * mean:.{digits}f} ± {width}{brackets}"
+
+
+def digits_of(value: float, significant: int) -> int:
+    """Digits after the point that show so many significant ones of a positive number; else 0."""
+    return significant - 1 - int(np.floor(np.log10(value))) if value > 0 else 0
 
 
 def show_difference(line: Mapping[str, Any]) -> str:

@@ -89,7 +89,7 @@ class Page:
             found,
             made,
             self.path,
-            self.directories,
+            [*self.directories, "--report", str(self.path)],
             reload=PAGE_SECONDS if under_way else 0,
             jobs=layout(jobs),
         )

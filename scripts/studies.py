@@ -46,7 +46,7 @@ def study_row(file: Path, runs: pd.DataFrame) -> dict[str, str]:
         "`+experiment=`": f"`{file.stem}`",
         "what it shows": title(file),
         "runs": str(count),
-        "a run takes": duration(seconds_a_run(config, ITERATIONS in swept, runs, file.stem)),
+        "time per run": duration(seconds_a_run(config, ITERATIONS in swept, runs, file.stem)),
     }
 
 

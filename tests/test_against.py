@@ -91,6 +91,27 @@ def test_a_setting_that_only_one_row_has_tells_it_from_the_other(tmp_path):
     assert "clip" in table and "rate" not in table  # the method tells that one apart
 
 
+@pytest.mark.parametrize("scored", [True, False])
+def test_of_two_evaluations_of_a_seed_the_longer_counts(tmp_path, scored):
+    for episodes in (30, 60):
+        for side, mean in (("old", 0.8), ("new", 0.82)):
+            directory = tmp_path / side / str(episodes)
+            fake.scored(directory, {"reptile": mean}, cells=ONE, episodes=episodes)
+    for file in [] if scored else tmp_path.rglob("scores.npz"):
+        file.unlink()
+    whole, longer = (compared(tmp_path / f"new{at}", tmp_path / f"old{at}") for at in ("", "/60"))
+    pd.testing.assert_frame_equal(whole.lines[longer.lines.columns], longer.lines)
+    assert whole.lines["seeds"].tolist() == [3]
+
+
+def test_a_side_without_a_completed_evaluation_is_refused(old, tmp_path, capsys):
+    failed = {"status": "failed", "reason": "boom", "evaluations": [], "baselines": []}
+    fake.write(tmp_path / "bad", fake.record(**failed))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--against", str(old), "--report", str(tmp_path / "r.html")])
+    assert "no completed evaluation on one side" in capsys.readouterr().err
+
+
 def test_without_scores_the_stated_intervals_decide(old, tmp_path):
     new = shutil.copytree(old, tmp_path / "new")
     for run in new.iterdir():

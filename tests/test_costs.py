@@ -36,6 +36,27 @@ def test_costs_by_hand(runs):
     assert pd.isna(cells.loc["scratch", "train_seconds"]) and cells.loc["scratch", "curves"] == 0
 
 
+def test_a_row_of_several_trainings_has_no_one_cost(tmp_path):
+    for budget in (1000, 2000):
+        for seed in range(3):
+            config = {"algorithm.meta_iterations": budget, "seed": seed}
+            fake.write(tmp_path / f"{budget}_{seed}", fake.record(config))
+    found = records.read_records([tmp_path])
+    (table,) = tables.accuracy_tables(found, ["method"], ["meta_iterations"])
+    line = costs.priced(found, table, 60).cells.iloc[0]
+    assert pd.isna(line["train_seconds"]) and line["curves"] == 0
+    assert line["meta_iterations"] == "1000, 2000"
+
+
+def test_a_seed_that_was_evaluated_twice_counts_once(tmp_path):
+    for seed in range(3):
+        fake.write(tmp_path / f"{seed}", fake.record({"seed": seed}))
+        again = [fake.evaluation(20, False, 0.9)]
+        fake.write(tmp_path / f"again{seed}", fake.record({"seed": seed}, evaluations=again))
+    line = table_of(tmp_path, 99).cells.drop_duplicates("method").set_index("method").loc["reptile"]
+    assert (line["reached"], line["curves"]) == (0, 3)
+
+
 def test_a_score_that_is_not_reached_is_said(runs):
     shown = tables.layout(table_of(runs, 75)).set_index("method")
     assert shown.loc["Reptile", "s to 75 %"] == "not reached (0 of 3 seeds)"

@@ -398,6 +398,15 @@ def test_glyphs_say_nothing_about_table_2(tmp_path):
 # --- names and output -----------------------------------------------------------------------------
 
 
+def test_tests_on_other_tasks_say_nothing_about_omniglot(tmp_path):
+    rows = [fake.evaluation(1, kind, 0.8 + kind / 10) for kind in (False, True)]
+    elsewhere = [row | {"tested": {"name": "glyphs"}} for row in rows]
+    fake.write(tmp_path / "a", fake.record(evaluations=elsewhere))
+    assert verdict(tmp_path, "transduction helps Reptile") == "no records"
+    fake.write(tmp_path / "b", fake.record(evaluations=rows))
+    assert verdict(tmp_path, "transduction helps Reptile") == "held"
+
+
 def test_failed_runs_do_not_count(tmp_path):
     combine(tmp_path)
     found = records.read_records([tmp_path])

@@ -50,7 +50,7 @@ def test_spreads_are_those_that_the_scores_have():
     rng = np.random.default_rng(1)
     scores = 0.03 * rng.standard_normal((4000, 1)) + 0.2 * rng.standard_normal((4000, 50))
     found = power.spread_of(list(scores))
-    assert np.sqrt(found) == pytest.approx([0.03, 0.2], rel=0.1)
+    assert np.sqrt(found) == pytest.approx([0.03, 0.2, np.sqrt(0.03**2 + 0.2**2 / 50)], rel=0.1)
     assert np.isnan(power.spread_of([scores[0]]).between)
 
 
@@ -61,7 +61,23 @@ def test_a_sample_of_small_spread_is_seen_through_in_9_of_10():
     covered = []
     for _ in range(200):
         seen = power.spread_of([np.array([m, m]) for m in 0.02 * rng.standard_normal(4)])
-        covered.append(power.seeds_at_worst(0.01, seen, 2, 4) >= needed)
+        covered.append(power.seeds_at_worst(0.01, seen, 2, 4, 2) >= needed)
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize(("known", "planned"), [(2, 400), (3, 50), (3, 1600), (5, 1600)])
+def test_also_where_the_plan_has_other_episodes_than_the_sample(known, planned):
+    """Their noise is in the variance that was seen, and is taken off once that is enlarged."""
+    rng = np.random.default_rng(3)
+    true, now = Spread(0.001, 0.15), 50
+    needed = power.seeds_needed(0.04, true, planned)
+    over_seeds = np.sqrt(true.between + true.within / now)
+    covered = []
+    for _ in range(400):
+        seen = np.var(over_seeds * rng.standard_normal(known), ddof=1)
+        shown = Spread(max(0, seen - true.within / now), true.within, seen)
+        worst = power.seeds_at_worst(0.04, shown, planned, known, now)
+        covered.append(worst is None or worst >= needed)
     assert np.mean(covered) == pytest.approx(0.9, abs=0.05)
 
 
@@ -87,7 +103,8 @@ def runs(tmp_path_factory):
 def test_the_command(runs, capsys):
     assert main([str(runs), "--plan", "reptile", "maml", "--margin", "1"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("How many seeds and episodes decide whether reptile beats maml by 1.")
+    asked = "How many seeds and episodes tell a difference of 1 between reptile and maml from none."
+    assert out.startswith(asked)
     (made,), problems = planning.plans(records.read_records([runs]), "reptile", "maml", 1)
     assert problems == [] and made.more == made.needed - 3 > 0
     # a seed of both takes 2 * 104 s of training, 2 * 40 s of evaluation of 60 episodes
@@ -96,10 +113,24 @@ def test_the_command(runs, capsys):
     assert made.seconds == pytest.approx(cost)
     assert f"{made.more} more seeds" in out and "as these runs took on a CPU" in out
     assert main([str(runs), "--plan", "reptile", "maml", "--margin", "90"]) == 0
-    assert "nothing: it does not" in capsys.readouterr().out
+    assert "nothing: less than that" in capsys.readouterr().out
     one = ["--where", "seed=0", "--format", "csv"]
     assert main([str(runs), "--plan", "reptile", "maml", "--margin", "1", *one]) == 0
     assert capsys.readouterr().out.splitlines()[1].count(",1,60,,60,,,unknown") == 1
+
+
+def test_a_difference_that_is_told_needs_nothing_more(tmp_path, capsys):
+    """+5 against a margin of 4.9: by how much is another question."""
+    fake.scored(tmp_path, {"reptile": 0.85, "maml": 0.80}, cells=[(1, False)], spread=0.004)
+    assert main([str(tmp_path), "--plan", "reptile", "maml", "--margin", "4.9"]) == 0
+    assert "nothing: the first is better" in capsys.readouterr().out
+
+
+def test_single_episodes_show_no_spread(tmp_path, capsys):
+    fake.scored(tmp_path, {"reptile": 0.8, "maml": 0.7}, cells=[(1, False)], episodes=1)
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--plan", "reptile", "maml", "--margin", "1"])
+    assert "a single episode shows no spread: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

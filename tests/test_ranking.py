@@ -146,6 +146,22 @@ def test_why_methods_are_not_ranked_is_said(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
+def test_methods_without_a_common_seed_over_all_protocols_have_no_overall_order(tmp_path, capsys):
+    """As where two jobs of a sweep failed."""
+    for method, task, seeds in [
+        ("reptile", "omniglot", [0]),
+        ("reptile", "glyphs", [0, 1]),
+        ("fomaml", "omniglot", [0, 1]),
+        ("fomaml", "glyphs", [1]),
+    ]:
+        means = {method: 0.8 if method == "reptile" else 0.6}
+        on = {"seeds": seeds, "cells": [(1, False)], "task.name": task}
+        fake.scored(tmp_path / task, means, **on)
+    assert main([str(tmp_path), "--rank"]) == 0
+    shown = capsys.readouterr().out
+    assert "omniglot" in shown and "each episode's mean" not in shown
+
+
 def test_errors_are_better_the_smaller(tmp_path):
     for method, error in [("reptile", 0.2), ("maml", 0.1)]:
         rng = np.random.default_rng(len(method))
@@ -162,7 +178,7 @@ def test_errors_are_better_the_smaller(tmp_path):
 def test_a_table_says_when_its_seeds_are_too_few(tmp_path):
     fake.scored(tmp_path, {"reptile": 0.82, "maml": 0.80}, cells=[(1, False)], spread=0.03)
     (line,) = [s for s in table_of(tmp_path).caption if "too few" in s]
-    assert line.startswith("3 seeds are too few for some differences: if ")
-    assert "(5-way 1-shot), about " in line and line.endswith("tell it (--plan).")
+    assert line.startswith("3 seeds are too few for some differences: to tell a true one of ")
+    assert "(5-way 1-shot) takes about " in line and line.endswith(" (--plan).")
     fake.scored(tmp_path / "far", {"reptile": 0.9, "maml": 0.5}, cells=[(1, False)])
     assert not any("too few" in s for s in table_of(tmp_path / "far").caption)

@@ -1,11 +1,13 @@
 """The report: self-contained, escaped, complete, and what a reader does with it in a browser."""
 
 import re
+import shlex
 from html.parser import HTMLParser
 
 import pytest
 
 from results import formats, labels, records, summary, tables
+from results.__main__ import main
 from results.page import report
 from tests import fake_records as fake
 from tests.browser import MISSING, started
@@ -40,7 +42,10 @@ def make(directory, path=None):
     path = path or directory / "report.html"
     found = records.read_records([directory])
     report.write_report(
-        found, tables.accuracy_tables(found, published=True), path, [str(directory)]
+        found,
+        tables.accuracy_tables(found, published=True),
+        path,
+        [str(directory), "--report", str(path)],
     )
     return path, Page(path.read_text(encoding="utf-8"))
 
@@ -53,6 +58,18 @@ def swept(tmp_path_factory):
     failed = {"status": "failed", "reason": "loss is NaN", "evaluations": [], "baselines": []}
     fake.write(directory / "bad", fake.record({"seed": 9}, **failed))
     return make(directory)
+
+
+def test_the_command_on_the_page_makes_this_page(tmp_path):
+    fake.sweep(tmp_path / "runs")
+    csv = "task,method,ways,shots,accuracy,source\nomniglot,reptile,5,1,77.0,a thesis\n"
+    (tmp_path / "theirs.csv").write_text(csv)
+    words = [f"{tmp_path}/runs", "--where", "method=reptile", "--published"]
+    words += [f"{tmp_path}/theirs.csv", "--report", f"{tmp_path}/r.html"]
+    assert main(words) == 0
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert f"python -m results {shlex.join(words)}" in text
+    assert "a thesis" in text and "arXiv" not in text
 
 
 def test_page_holds_tables_paper_failures_configuration_and_commands(swept):

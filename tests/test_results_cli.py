@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from results import grouping, records
 from results.__main__ import main
 from results.options import build_parser, refuse_unused
 from results.summary import write_summary
@@ -455,3 +456,27 @@ def test_a_sweep_says_where_its_files_lie(runs, capsys):
     files = [str(runs / name) for name in ("table.csv", "table.md", "report.html")]
     where = f"\nWritten: {', '.join(files)}; records: {runs / '*' / 'record.json'}\n"
     assert capsys.readouterr().out.endswith(where)
+
+
+def test_where_holds_for_curves_and_notes_too(tmp_path):
+    fake.sweep(tmp_path)
+    other = fake.record({"algorithm.name": "maml", "seed": 7})
+    other["environment"]["commit"] = "another"
+    fake.write(tmp_path / "other", other)
+    found = records.read_records([tmp_path])
+    assert any("2 commits" in note for note in found.notes)
+    assert grouping.narrow(found, ["method=maml"]).notes == []
+    point = found.curves.iloc[0]
+    assert grouping.narrow(found, [f"shots={point['shots']}"]).curves.equals(found.curves)
+    assert grouping.narrow(found, [f"shots={6 - point['shots']}"]).curves.empty
+    assert grouping.narrow(found, ["method=nearest_neighbour"]).curves.empty
+    assert len(grouping.narrow(found, ["episodes=400"]).curves) == len(found.curves)
+
+
+def test_a_line_about_a_picture_is_once_on_the_page(tmp_path):
+    document = fake.record()
+    document["learning_curve"] = document["learning_curve"][:1]
+    fake.write(tmp_path / "run", document)
+    page = tmp_path / "page.html"
+    assert main([str(tmp_path), "--figures", str(tmp_path / "f"), "--report", str(page)]) == 0
+    assert page.read_text().count("no figure learning") == 1

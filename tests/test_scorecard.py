@@ -245,9 +245,10 @@ def test_a_page_of_no_records_lists_everything_as_not_run_yet(tmp_path):
 def test_a_mistyped_directory_or_page_is_one_line(tmp_path, capsys):
     assert main([str(tmp_path / "none"), "--output", str(tmp_path / "page.md")]) == 1
     assert not (tmp_path / "page.md").exists()
-    assert main([str(tmp_path), "--output", str(tmp_path)]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and "must be a directory" in said[0] and "--output" in said[1]
+    assert "none: must be a directory of records" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--output", str(tmp_path)])
+    assert "argument --output: " in capsys.readouterr().err.splitlines()[-1]
 
 
 def commands_of_the_page():

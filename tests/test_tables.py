@@ -38,9 +38,7 @@ def test_seeds_are_averaged_with_the_t_interval_over_seeds(tmp_path):
     assert one["ci95"] == pytest.approx(4.302653 * 0.05 / np.sqrt(3), rel=1e-6)
     assert (one["interval_over"], one["seeds"], one["episodes"]) == ("seeds", 3, 400)
     assert table.caption[0].startswith(
-        "Mean over 3 seeds; ± is the half-width of the 95 % t "
-        "interval over seeds, each seed's mean being over its "
-        "episodes, so that"
+        "Mean over 3 seeds; ± is the half-width of the 95 % t interval over seeds, which holds"
     )
 
 
@@ -172,8 +170,43 @@ def test_settings_that_follow_from_the_columns_share_a_row_and_are_named(tmp_pat
     table = table_of(tmp_path)
     assert table.rows == ["method"]
     assert table.caption[-1] == (
-        "Differs too, but follows from rows and columns: algorithm.inner_batch (10, 20)."
+        "Differs too, as rows and columns do: algorithm.inner_batch (10, 20)."
     )
+
+
+def test_a_swept_key_stands_once(tmp_path):
+    """Among the columns where it is asked for there; the ways are those of the protocol."""
+    for budget in (1000, 2000):
+        document = fake.record({"algorithm.meta_iterations": budget}, baselines=[])
+        fake.write(tmp_path / "budgets" / str(budget), document)
+    table = table_of(tmp_path / "budgets", columns=["meta_iterations", "shots"])
+    assert table.columns == ["algorithm.meta_iterations", "shots"]
+    assert table.rows == ["method", "transductive"]
+    for ways in (5, 20):
+        fake.write(tmp_path / "ways" / str(ways), fake.record({"task.ways": ways}))
+    table = table_of(tmp_path / "ways")
+    assert table.rows == ["method"] and "ways" in table.columns
+
+
+def test_what_only_some_have_is_not_said_of_all(tmp_path):
+    fake.write(tmp_path / "a", fake.record({"task.split": None}))
+    fake.write(tmp_path / "b", fake.record({"seed": 1, "algorithm.name": "maml"}))
+    assert "split paper" not in table_of(tmp_path).header[0]
+    fake.write(tmp_path / "c", fake.record({"seed": 1, "algorithm.name": "maml"}))
+    assert "split paper" in table_of(tmp_path / "c").header[0]
+
+
+@pytest.mark.parametrize(
+    ("mean", "width", "shown"),
+    [
+        (123.4, 0.3, "123.4 ± 0.3"),
+        (2.752, 0.004, "2.752 ± 0.004"),
+        (0.132, 0.012, "0.132 ± 0.012"),
+        (123.4, np.nan, "123 ± -"),
+    ],
+)
+def test_digits_show_the_interval_of_a_squared_error(mean, width, shown):
+    assert tables.show_number(mean, width, "mse") == shown
 
 
 def test_a_key_that_would_be_averaged_away_is_added_to_the_rows(tmp_path):
@@ -467,7 +500,7 @@ def test_both_intervals_are_shown_and_the_verdict_uses_the_one_for_new_classes(t
     write_with_classes(tmp_path, 1, 0.004)
     table = table_of(tmp_path, published=True)
     assert tables.layout(table)["5-way 1-shot"].tolist() == ["95.00 ± 0.30 (0.50)"]
-    assert "In brackets: the half-width for new characters" in table.caption[-1]
+    assert "the half-width in brackets is for new characters" in table.caption[-1]
     line = table.comparison.iloc[0]
     assert line["joint_ci95"] == pytest.approx(np.hypot(0.5, 0.09)) and line["verdict"] == "within"
     assert "95.00 ± 0.30 (0.50), 1 seed" in tables.render([table], "text")
@@ -808,7 +841,9 @@ def test_a_paired_squared_error_keeps_its_digits(tmp_path):
     write_pair(tmp_path, 0, 0.0123)
     table, _ = paired.paired_table(records.read_records([tmp_path]), "fomaml", "reptile")
     shown = paired.paired_layout(table.assign(metric="mse"), ["fomaml", "reptile"])
-    assert shown["difference"].tolist() == ["+0.0123 ± 0.0000"]
+    assert shown["difference"].item().startswith("+0.0123 ± ")
+    small = paired.paired_layout(table.assign(metric="mse", difference=2e-5, ci95=9e-7), "ab")
+    assert small["difference"].tolist() == ["+2e-05 ± 9e-07"]
     text = paired.render_paired(table.assign(metric="mse"), ["fomaml", "reptile"], "text")
     assert "(squared error as it is)" in text and "percent" not in text
 

@@ -78,9 +78,11 @@ def against(new: records.Records, old: records.Records) -> Against:
     """Each cell of `new` and `old`, and the difference of those that both have.
 
     Raises:
-        BadOption: they share no cell.
+        BadOption: they share no cell, or one has none.
     """
     sides = (new.completed, old.completed)
+    if any(side.empty for side in sides):
+        raise BadOption("no completed evaluation on one side")
     keys = keys_of(sides)
     cells = [cells_of(frame, keys) for frame in sides]
     shared = [name for name in cells[1] if name in cells[0]]
@@ -101,9 +103,13 @@ def keys_of(sides: Sequence[pd.DataFrame]) -> list[str]:
 
 
 def cells_of(frame: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], Cell]:
-    """Each cell under its name."""
+    """Each cell under its name; of several evaluations of a seed, that of most episodes."""
     kept = narrowed(frame, [*keys, *STATED])
     kept = kept.reindex(columns=list(dict.fromkeys([*kept, *keys])))
+    longest = kept.sort_values("episodes", kind="stable").drop_duplicates(
+        [*keys, "seed"], keep="last"
+    )
+    kept = longest.sort_index()
     cells = summarise(kept, keys).sort_values(list(keys), ignore_index=True)
     groups, lines = groups_of(kept, cells, keys), cells.to_dict("records")
     named: Any = [(tuple(show_value(line[key]) for key in keys), line) for line in lines]

@@ -19,6 +19,9 @@ from results.tables import Table
 TRAINING, EACH = "timing.train_seconds", "timing.seconds_per_meta_iteration"
 BUDGET = "algorithm.meta_iterations"
 OF_CURVE = ("run", "split", "shots", "transductive", "iteration", "value", "seconds")
+OF_TRAINING = ("task", "model", "algorithm")
+"""Groups of settings of which other values are another training."""
+
 SPLITS = ("test", "validation", "train")
 """Whose learning curve counts, the first that there is."""
 
@@ -48,13 +51,14 @@ def costs_of(
         curves: the learning curve of each run (`curves_of`).
 
     Returns:
-        The row keys, meta_iterations, train_seconds (a seed's mean) and, with a target,
+        The row keys, meta_iterations, train_seconds (a seed's mean; missing where the row holds
+        several trainings of a seed, such as several budgets in its columns) and, with a target,
         seconds_to_target (a seed's mean; missing where a seed did not reach it), reached (seeds
         that did) and curves (seeds with a learning curve). Baselines train nothing.
     """
     rows = table.cells[table.rows].drop_duplicates(ignore_index=True)
     frame = found.completed[found.completed["metric"] == table.metric]
-    kept = dict.fromkeys([*table.rows, "run", "method", BUDGET])
+    kept = dict.fromkeys([*table.rows, "run", "seed", "method", *settings_of(frame)])
     groups = groups_of(frame[[key for key in kept if key in frame]], rows, table.rows)
     runs = found.runs[[key for key in ("run", TRAINING) if key in found.runs]]
     lines: Any = rows.to_dict("records")
@@ -64,19 +68,27 @@ def costs_of(
     )
 
 
-def trained(evaluations: pd.DataFrame) -> pd.DataFrame:
-    """Those of a trained network."""
-    return evaluations[~evaluations["method"].isin(schema.BASELINES)]
+def settings_of(frame: pd.DataFrame) -> list[str]:
+    """The columns that tell trainings apart."""
+    return [key for key in map(str, frame) if key.split(".")[0] in OF_TRAINING]
+
+
+def seeds_of(evaluations: pd.DataFrame) -> pd.Series:
+    """The runs of a row with the seed of each, where a seed was trained in one way; else none."""
+    trained = evaluations[~evaluations["method"].isin(schema.BASELINES)]
+    several = records.cell_numbers(trained, settings_of(trained)).any()
+    runs = trained.iloc[: 0 if several else None].drop_duplicates("run")
+    return runs.set_index("run")["seed"].sort_index()
 
 
 def training_of(evaluations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     """The meta-iterations and the mean seconds of training behind a row."""
-    chosen = runs[runs["run"].isin(trained(evaluations)["run"])]
+    seeds = seeds_of(evaluations)
     budgets: Any = sorted(evaluations.get(BUDGET, pd.Series()).dropna().unique())
-    seconds = chosen[TRAINING].astype(float).mean() if TRAINING in chosen else np.nan
+    seconds = runs.set_index("run").reindex(seeds.index).get(TRAINING, pd.Series(dtype=float))
     return {
         "meta_iterations": ", ".join(map(str, budgets)) or None,
-        "train_seconds": float(seconds),
+        "train_seconds": float(seconds.astype(float).groupby(seeds).mean().mean()),
     }
 
 
@@ -89,7 +101,8 @@ def reaching(
     """The mean seconds until the learning curves of a row reach the target."""
     if target is None:
         return {}
-    runs = sorted({*trained(evaluations)["run"]} & {*curves})
+    seeds = seeds_of(evaluations)
+    runs = seeds[seeds.index.isin([*curves])].drop_duplicates().index
     times = [first_at(curves[run], table.metric, target) for run in runs]
     reached = [time for time in times if time is not None]
     whole = times and len(reached) == len(times)
@@ -181,7 +194,10 @@ def caption_of(
     key = "environment.device"
     devices: Any = found.runs[key].dropna().unique() if key in found.runs else []
     where = f" on {records.some(devices)}" if len(devices) else ""
-    said = [f"Training s: seconds that a seed trained{where}, learning curve and test apart."]
+    said = [
+        f"Training s: seconds that a seed trained{where}, learning curve and test apart; - where a "
+        "row holds several trainings."
+    ]
     if target is not None:
         names = {curve_name(curve) for curve in curves}
         on = f" ({' or '.join(sorted(names))})" if names else ""

@@ -252,7 +252,7 @@ def paired_layout(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def numbers(table: pd.DataFrame, key: str, sign: str = "") -> list[str]:
     """A column as printed: accuracies in percent, other scores as they are."""
     return [
-        f"{100 * value:{sign}.2f}" if metric == "accuracy" else f"{value:{sign}.4f}"
+        f"{100 * value:{sign}.2f}" if metric == "accuracy" else f"{value:{sign}.3g}"
         for value, metric in zip(table[key], table["metric"], strict=True)
     ]
 

@@ -61,12 +61,14 @@ class Plan:
 
     @property
     def verdict(self) -> statistics.Verdict:
-        """Whether the first side is better by the margin as far as is known now: 'above' (it is),
-        'below' (it is not), 'within' (not decided); 'unknown' where one seed cannot tell."""
+        """What is known now: the first side is better ('above'), it is not by the margin ('below'),
+        neither is told ('within'); 'unknown' where one seed cannot tell."""
         if self.difference.seeds == 1:
             return "unknown"
-        better = sign_of(self.metric) * self.difference.mean
-        return statistics.verdict(better - self.margin, self.difference.half_width())
+        better, width = sign_of(self.metric) * self.difference.mean, self.difference.half_width()
+        if statistics.verdict(better, width) == "above":
+            return "above"
+        return "below" if statistics.verdict(better - self.margin, width) == "below" else "within"
 
     @property
     def more(self) -> int | None:
@@ -83,7 +85,7 @@ def plans(
         margin: in points where the metric is accuracy.
 
     Raises:
-        BadOption: as `paired.pairs_of`; no pair has its scores.
+        BadOption: as `paired.pairs_of`; no pair can be planned.
     """
     pairs, keys, problems = pairs_of(found, first, second)
     made, reader = [], Reader()
@@ -98,9 +100,14 @@ def plans(
         if not contrasts.same_episodes(*sides):
             problems.append(f"not planned, since the episodes differ: {row_label(named)}")
             continue
+        if any(one.scores.size < 2 for side in sides for one in side.values()):
+            problems.append(
+                f"not planned, since a single episode shows no spread: {row_label(named)}"
+            )
+            continue
         made.append(plan(named, sides, margin, cost_of(group, found.runs, sides[0])))
     if not made:
-        raise BadOption("no pair of evaluations has its scores (scores.npz beside record.json)")
+        raise BadOption("; ".join(problems))
     return made, problems
 
 
@@ -120,7 +127,7 @@ def plan(keys: dict[str, Any], sides: Sequence[Side], margin: float, cost: Cost)
         nothing = (None, difference.episodes, None, math.nan)
         return Plan(keys, difference, spread, *nothing, metric, least)
     seconds, needed, episodes = min(options)
-    worst = seeds_at_worst(least, spread, episodes, len(shared))
+    worst = seeds_at_worst(least, spread, episodes, len(shared), difference.episodes)
     return Plan(keys, difference, spread, needed, episodes, worst, seconds, metric, least)
 
 
@@ -158,7 +165,8 @@ def render(
     if style in formats.NUMBERS:
         return formats.write([], numbers(made), [], style)
     header = [
-        f"How many seeds and episodes decide whether {names[0]} beats {names[1]} by {margin:g}."
+        f"How many seeds and episodes tell a difference of {margin:g} between {names[0]} and "
+        f"{names[1]} from none."
     ]
     return formats.write(header, layout(made), caption_of(made, machine), style)
 
@@ -254,7 +262,7 @@ def still_text(plan: Plan) -> str:
     if plan.difference.seeds == 1:
         return "2 more seeds first"
     if plan.verdict in ("above", "below"):
-        return f"nothing: it {'does' if plan.verdict == 'above' else 'does not'}"
+        return f"nothing: {'the first is better' if plan.verdict == 'above' else 'less than that'}"
     if plan.more is None:
         return "-"
     time = "" if math.isnan(plan.seconds) else f", {duration(plan.seconds)}"

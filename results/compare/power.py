@@ -12,6 +12,7 @@ as large as the margin, the 95 % interval lies above zero in POWER of the repeti
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +30,12 @@ class Spread(NamedTuple):
 
     between: of the difference of two trainings over seeds (NaN with one seed).
     within: of an episode's difference, within a seed.
+    seen: of the seeds' means, which holds the noise of their episodes (NaN with one seed).
     """
 
     between: float
     within: float
+    seen: float = math.nan
 
 
 def spread_of(differences: Sequence[np.ndarray]) -> Spread:
@@ -45,7 +48,8 @@ def spread_of(differences: Sequence[np.ndarray]) -> Spread:
         return Spread(math.nan, within)
     means = [part.mean() for part in differences]
     noise = float(np.mean([within / part.size for part in differences]))
-    return Spread(max(0.0, float(np.var(means, ddof=1)) - noise), within)
+    seen = float(np.var(means, ddof=1))
+    return Spread(max(0.0, seen - noise), within, seen)
 
 
 def power_of(margin: float, spread: Spread, seeds: int, episodes: int) -> float:
@@ -81,14 +85,20 @@ def seeds_needed(margin: float, spread: Spread, episodes: int) -> int | None:
     return high
 
 
-def seeds_at_worst(margin: float, spread: Spread, episodes: int, known: int) -> int | None:
-    """`seeds_needed` where `known` seeds have shown a spread smaller than it is.
+def seeds_at_worst(
+    margin: float, spread: Spread, episodes: int, known: int, of_episodes: int
+) -> int | None:
+    """`seeds_needed` where `known` seeds of `of_episodes` have shown a spread smaller than it is.
 
     The variance of their means is known up to a chi squared of known - 1 degrees of freedom, of
-    which the 10 % quantile stands here (Wilson and Hilferty 1931).
+    which the 10 % quantile stands here.
     """
-    degrees = known - 1
-    quantile = (1 - 2 / (9 * degrees) - 1.2816 * math.sqrt(2 / (9 * degrees))) ** 3
-    seen = spread.between + spread.within / episodes
-    larger = Spread(seen / quantile - spread.within / episodes, spread.within)
-    return seeds_needed(margin, larger, episodes)
+    largest = spread.seen / tenth_of_chi_squared(known - 1) - spread.within / of_episodes
+    return seeds_needed(margin, Spread(max(0.0, largest), spread.within), episodes)
+
+
+def tenth_of_chi_squared(degrees: int) -> float:
+    """The 10 % quantile of a chi squared over its degrees (from 2 on Wilson and Hilferty 1931)."""
+    if degrees == 1:
+        return NormalDist().inv_cdf(0.55) ** 2
+    return (1 - 2 / (9 * degrees) + NormalDist().inv_cdf(0.1) * math.sqrt(2 / (9 * degrees))) ** 3

@@ -80,6 +80,8 @@ def rankings(
             across = usual if columns is None else list(columns)
             spanned = tables.spanned(frame, rows, across, found.swept)
             made.append(ranking_of(frame, *spanned[:2]))
+    if not made:
+        raise BadOption("no completed evaluation to rank")
     if not any(len(ranking.lines) for ranking in made):
         raise BadOption("no two methods to rank: " + "; ".join(p for r in made for p in r.problems))
     return [ranking for ranking in made if len(ranking.lines)]
@@ -176,7 +178,7 @@ def overall_lines(columns: Sequence[Column], rows: Sequence[str]) -> list[dict[s
     if len(shared) < 2:
         return []
     parts = [[c.sides[n[name]] for c, n in zip(columns, named, strict=True)] for name in shared]
-    if not all(set.intersection(*(set(side) for side in sides)) for sides in parts):
+    if not set.intersection(*(set(side) for sides in parts for side in sides)):
         return []
     cells = columns[0].cells.iloc[[named[0][name] for name in shared]].copy()
     scores = [
@@ -279,7 +281,7 @@ def caption_of(ranking: Ranking) -> list[str]:
     ]
     if lines["half_width_new_classes"].notna().any():
         said.append("In brackets, and decisive where given: for new characters too.")
-    if ranking.overall == OVERALL:
+    if lines["protocol"].eq(OVERALL).any():
         said.append(
             f"{OVERALL.capitalize()}: each episode's mean over them, of methods that all have."
         )

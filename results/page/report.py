@@ -48,7 +48,8 @@ def write_report(
     found: records.Records,
     made: Sequence[tables.Table],
     path: Path,
-    sources: Sequence[str],
+    words: Sequence[str],
+    numbers: pd.DataFrame | None = None,
     reload: int = 0,
     jobs: pd.DataFrame | None = None,
 ) -> None:
@@ -57,7 +58,8 @@ def write_report(
     Args:
         found: the records; made: their tables (`tables.accuracy_tables`).
         path: the HTML file to write; its directory is made.
-        sources: the directories the records were read from, for the command on the page.
+        words: what follows `python -m results` to make this page.
+        numbers: the published numbers that the tables are beside; None: this project's.
         reload: seconds after which the page loads itself again; 0: it does not.
         jobs: how the jobs of a sweep stand, a line each, as text.
     """
@@ -76,13 +78,13 @@ def write_report(
         notes=found.notes,
         problems=found.problems,
         tables=[table_of(table) for table in made],
-        published=published_of(made),
+        published=published_of(made, numbers),
         configuration=configuration_of(found.runs),
         machine=values_of(found.runs, MACHINE),
         runs=runs_of(found.runs, path.parent),
         commands=commands_of(found.runs),
         more=max(0, len(found.runs) - MOST_RUNS),
-        command=shlex.join(["python", "-m", "results", *sources, "--report", str(path)]),
+        command=shlex.join(["python", "-m", "results", *words]),
     )
     pictures, remarks = pictures_of(
         found, MOST_BYTES - len(render(figures=[], remarks=[]).encode())
@@ -215,11 +217,13 @@ def pictures_of(found: records.Records, room: int) -> tuple[list[dict[str, Any]]
     return pictures, remarks
 
 
-def published_of(made: Sequence[tables.Table]) -> dict[str, Any] | None:
+def published_of(
+    made: Sequence[tables.Table], numbers: pd.DataFrame | None
+) -> dict[str, Any] | None:
     """All published numbers with their sources, where the records have something to compare."""
     if not any(table.compared for table in made):
         return None
-    numbers = comparison.published_numbers()
+    numbers = comparison.published_numbers() if numbers is None else numbers
     frame = pd.DataFrame(
         {
             "task": numbers["task"],
