@@ -16,7 +16,7 @@ from benchmark.command.program import BAD_INPUT, run_program
 from benchmark.running import record, sweep
 from benchmark.running.directory import remove_if_empty
 from benchmark.running.interruption import Interrupted
-from benchmark.running.job import run_job
+from benchmark.running.job import run, run_job, settings_of
 from benchmark.running.summary import show_run
 from tasks.checks import ConfigError, one_line
 
@@ -60,7 +60,8 @@ def run_in_sweep(
         return None
     try:
         with sweep.BUSY:
-            return tuning.objective(run_job(cfg, directory, overrides))
+            settings = settings_of(cfg, overrides)
+            return tuning.objective(run(settings, directory), settings)
     except Interrupted as stop:
         log.error("%s: the same command goes on from here", stop)
         sweep.leave(stop.args[0])

@@ -184,7 +184,7 @@ class Algorithm:
         self, inner: "InnerLoop", learner: "Learner", episode: Episode, order: "tf.Tensor"
     ) -> tuple["tf.Tensor", "Learner"]:
         """What `learn_task` returns, from the mini-batches `order` of the support set."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.propose")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Configuration: plain yaml becomes strict, frozen dataclasses before TensorFlow is imported."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +17,14 @@ from omegaconf.errors import (
 
 from benchmark.algorithms import Algorithm
 from benchmark.command.identity import MOVED, fingerprint
-from benchmark.engine import ENGINES, imported, obstacle, settled, tell_if_not_built
+from benchmark.engine import (
+    ENGINES,
+    imported,
+    obstacle,
+    recorded_engine,
+    settled,
+    tell_if_not_built,
+)
 from benchmark.models import Model
 from benchmark.tracking.base import Tracking
 from results.schema import MOST_DIGITS, OWN_PACKAGES
@@ -65,10 +73,11 @@ class Evaluation:
     predictions: int
 
     def check(self, task: Task, algorithm: Algorithm) -> None:
-        for key in ("splits", "shots", "transductive", "steps"):
+        for key in ("splits", "shots", "transductive", "steps", "baselines"):
             values = getattr(self, key)
-            distinct = bool(values) and len(set(values)) == len(values)
-            require(distinct, f"evaluation.{key}", values, "a list of one or more distinct values")
+            distinct = len(set(values)) == len(values) and (bool(values) or key == "baselines")
+            few = "" if key == "baselines" else "one or more "
+            require(distinct, f"evaluation.{key}", values, f"a list of {few}distinct values")
         for key in ("queries", "batch", "episodes", "baseline_episodes"):
             require(getattr(self, key) >= 1, f"evaluation.{key}", getattr(self, key), "at least 1")
         require(min(self.shots) >= 1, "evaluation.shots", self.shots, "at least 1 each")
@@ -197,15 +206,23 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> Settings:
     parts["tested"] = strict("task", target("task", node, Task), node) if node else parts["task"]
     ungrouped = strict("", Ungrouped, DictConfig({"seed": cfg.seed, "resume": cfg.resume}))
     plain = {key: value for key, value in as_dict(cfg).items() if key not in RESOLVED}
+    plain |= {g: as_read(plain[g], part) for g, part in parts.items() if plain.get(g) is not None}
+    plain |= dataclasses.asdict(ungrouped)
     if parts["runtime"].engine == "auto":
         tell_if_not_built(plain)
-    plain = settled(plain)
-    parts["runtime"] = dataclasses.replace(parts["runtime"], engine=plain["runtime"]["engine"])
+    plain, source = settled(plain), cfg.get("evaluate")
+    engine = plain["runtime"]["engine"] if source is None else recorded_engine(plain)
+    parts["runtime"] = dataclasses.replace(parts["runtime"], engine=engine)
     parts |= dataclasses.asdict(ungrouped)
-    source = cfg.get("evaluate")
     settings = Settings(**parts, plain=plain, overrides=list(overrides), source=source)
     check(settings)
     return settings
+
+
+def as_read(values: dict[str, Any], part: Any) -> dict[str, Any]:
+    """A group's settings as its dataclass has read them: true for yes, 3 for '3'."""
+    read = dataclasses.asdict(part)
+    return {key: read.get(key, value) for key, value in values.items()}
 
 
 def target(group: str, node: DictConfig, kind: type) -> type:
@@ -306,6 +323,16 @@ def check_values(plain: dict[str, Any], prefix: str = "") -> None:
         require(fits, key, value, f"at least {-READABLE}")
 
 
+def check_finite(plain: dict[str, Any], prefix: str = "") -> None:
+    """Raise ConfigError for a number that a record cannot hold, where nothing else has."""
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            check_finite(value, f"{prefix}{name}.")
+        numbers = value if isinstance(value, list) else [value]
+        finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
+        require(finite, f"{prefix}{name}", value, "finite")
+
+
 def check(settings: Settings) -> None:
     """Every check that spans fields or groups."""
     check_values(settings.plain)
@@ -337,6 +364,7 @@ def check(settings: Settings) -> None:
         check_ways("train", sizes["train"], task)
         asked = algorithm.train_examples(task)
         check_examples("train", sizes["train"], task.ways, *asked)
+    check_finite(settings.plain)
 
 
 def check_tested(tested: Task, task: Task) -> None:

@@ -29,7 +29,7 @@ class Model:
 
         All its variables must be trainable: a network here is a function of its parameters.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.build")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,9 @@
 """A Keras model as a pure function of one flat float32 vector of all its parameters."""
 
+import contextlib
+import inspect
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,10 +20,22 @@ def build_network(model: Model, task: Task, seed: int) -> "Network":
     """The model for a task's episodes, with initial weights that depend on the seed alone."""
     keras.utils.clear_session(free_memory=False)
     state_keras_settings()
-    keras.utils.set_random_seed(int(stateless_key(seed, "initial weights")[0]))
-    built = model.build(task.input_shape, task.outputs(task.ways))
-    check_built(model.name, built, task)
+    with callers_random_numbers_kept():
+        keras.utils.set_random_seed(int(stateless_key(seed, "initial weights")[0]))
+        built = model.build(task.input_shape, task.outputs(task.ways))
+        check_built(model.name, built, task)
     return Network(built)
+
+
+@contextlib.contextmanager
+def callers_random_numbers_kept() -> Iterator[None]:
+    """Give Python's and NumPy's global random numbers back as they were."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
 
 
 def check_built(name: str, built: Any, task: Task) -> None:
@@ -29,8 +45,10 @@ def check_built(name: str, built: Any, task: Task) -> None:
     if not isinstance(built, keras.Model):
         raise ConfigError(f"model={name}: must be {rule}, not as {type(built).__name__}")
     try:
+        if not built.built:  # a class of its own, which knows its inputs once it is called
+            built(np.zeros((1, *task.input_shape), np.float32))
         found = getattr(built.symbolic_call(keras.KerasTensor(takes)), "shape", "several outputs")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, tf.errors.OpError) as error:
         raise ConfigError(f"model={name}: must be {rule} ({one_line(error)})") from error
     if found != gives:
         raise ConfigError(f"model={name}: must be {rule}, not to {found}")
@@ -58,14 +76,18 @@ class Network:
                 f"model: {names}: must be absent, since a network here is a function of its "
                 "trainable parameters (benchmark.layers has a batch normalisation without averages)"
             )
+        if not model.trainable_variables:
+            raise ConfigError("model: must have parameters: without them there is nothing to learn")
         self.model = model
+        takes = inspect.signature(model.call).parameters  # a class of one's own may not
+        self.mode = {"training": True} if "training" in takes else {}
         self.shapes = [tuple(v.shape) for v in model.trainable_variables]
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         self.initial = self.flatten([v.numpy() for v in model.trainable_variables])
         self.adapted = self.mask([getattr(v, "adapted", True) for v in model.trainable_variables])
 
     def __call__(self, params: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        outputs, _ = self.model.stateless_call(self.unflatten(params), [], x, training=True)
+        outputs, _ = self.model.stateless_call(self.unflatten(params), [], x, **self.mode)
         return outputs
 
     def without_last_layer(self) -> "Network":

@@ -90,11 +90,13 @@ def training_tasks(
 
 def check_learnt(algorithm: Algorithm, learnt: Any, learner: Learner) -> None:
     """Raise ConfigError where an algorithm proposes no displacement of each parameter."""
-    wanted = learner.params.shape
-    fits = isinstance(learnt, tuple) and len(learnt) == 2
-    found = tf.convert_to_tensor(learnt[0]).shape if fits else type(learnt).__name__
-    if found != wanted:
+    shape, kind = learner.params.shape, learner.params.dtype.name
+    found = type(learnt).__name__
+    if isinstance(learnt, tuple) and len(learnt) == 2:
+        displacement = tf.convert_to_tensor(learnt[0])
+        found = f"{displacement.shape} of {displacement.dtype.name}, {type(learnt[1]).__name__}"
+    if found != f"{shape} of {kind}, {Learner.__name__}":
         raise ConfigError(
-            f"algorithm={algorithm.name}: learn_task must return a displacement of shape "
-            f"{wanted}, one number a parameter, and a learner, not {found}"
+            f"algorithm={algorithm.name}: learn_task must return a {kind} displacement of shape "
+            f"{shape}, one number per parameter, and a Learner, not {found}"
         )

@@ -58,10 +58,14 @@ def as_text(episodes: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def for_record(episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last step's outputs as plain numbers: {episode, steps, query: [{true, outputs}]}."""
+def for_record(episodes: list[dict[str, Any]], scores: str) -> list[dict[str, Any]]:
+    """The last step's outputs as plain numbers: {scores, episode, steps, query: [{true, outputs}]}.
+
+    scores: the key of these episodes' scores, which says what they are of
+    """
     return [
         {
+            "scores": scores,
             "episode": number,
             "steps": int(episode["steps"][-1]),
             "query": [

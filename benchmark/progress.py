@@ -19,7 +19,8 @@ class Progress:
     seconds: time spent so far, by phase
     images: hashes of the data it has seen, as `Task.describe` gives them; None where unknown
     tested: the same of other tasks that it is tested on, by `digest_of_task`
-    model_source: hash of the file of a model of the user's own; None for the project's
+    sources: hash of the file of each class of the user's own, by group ("model")
+    sessions: when, by which command and on what it was trained, one for each time it went on
     """
 
     iteration: int
@@ -30,7 +31,8 @@ class Progress:
     seconds: dict[str, float] = field(default_factory=dict)
     images: Any = None
     tested: dict[str, Any] = field(default_factory=dict)
-    model_source: str | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def fresh(cls, initial: np.ndarray, outer: Arrays = ()) -> "Progress":

@@ -23,8 +23,8 @@ SCORES = "scores.npz"
 """Per-episode scores, float32 [episode], under the key that an evaluation names as `scores`; of an
 accuracy also KEY/queries (`queries_key`), bool [episode, query], whether each query was right; and
 under the key that it names as `classes` (`classes_key`) integers [episode, way], the classes of
-each episode by their number in the split (evaluations of a split share the episodes). Queries run
-class by class, as `Episode.query_y` does."""
+each episode by their number in the split (evaluations of a split share the episodes, unless classes
+have different numbers of examples). Queries run class by class, as `Episode.query_y` does."""
 
 CURVE = "learning_curve.csv"
 """The learning curve so far, while a run goes on: CURVE_COLUMNS."""
@@ -132,11 +132,13 @@ RECORD_FIELDS = {
             "started",
             "finished",
             "seal",
-            "model_source",
         )
     },
-    **{key: Field(dict) for key in ("data", "timing", "environment", "digests")},
-    **{key: Field(list) for key in ("overrides", "evaluations", "baselines", "learning_curve")},
+    **{key: Field(dict) for key in ("data", "timing", "environment", "digests", "sources")},
+    **{
+        key: Field(list)
+        for key in ("overrides", "evaluations", "baselines", "learning_curve", "sessions")
+    },
 }
 
 SCORE_FIELDS = {

@@ -38,6 +38,12 @@ class Size(NamedTuple):
         counts = sorted((count for _, count in self.by_class), reverse=True)
         return counts[ways - 1] if counts else self.examples
 
+    def with_examples(self, examples: int) -> int:
+        """How many classes have so many examples."""
+        if self.by_class:
+            return sum(count >= examples for _, count in self.by_class)
+        return self.classes if self.examples >= examples else 0
+
     def explained(self, ways: int) -> str:
         """Why there are no more than `examples_of(ways)`, naming the classes that have fewer."""
         enough = self.examples_of(ways)
@@ -100,7 +106,7 @@ class Task:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.input_shape")
 
     def outputs(self, ways: int) -> int:
         """Width of the network's last layer for an episode of `ways` classes."""
@@ -122,7 +128,7 @@ class Task:
 
     def load(self) -> Distribution:
         """Read or make the data; may import TensorFlow. Raises ConfigError where it can't."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.load")
 
     def describe(self) -> dict[str, Any]:
         """Facts about the data for the record (classes a split, hash of the split)."""

@@ -21,11 +21,11 @@ class ImageTask(Task):
 
     def split_sizes(self) -> dict[str, Size]:
         """Size of each split before rotations; "train" and "test" are always there."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.split_sizes")
 
     def image_sets(self) -> dict[str, ImageSet]:
         """The splits of `split_sizes`, nothing rotated. Raises ConfigError."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.image_sets")
 
     def sizes(self) -> dict[str, Size]:
         sizes = self.split_sizes()
@@ -74,11 +74,11 @@ class CharacterTask(ImageTask):
 
     def base_sizes(self) -> dict[str, Size]:
         """Size of the splits "train" and "test" before validation classes and rotations."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.base_sizes")
 
     def drawings(self) -> dict[str, ImageSet]:
         """The splits "train" and "test" of `base_sizes`: nothing carved out, nothing rotated."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.drawings")
 
     def split_sizes(self) -> dict[str, Size]:
         sizes = self.base_sizes()

@@ -55,15 +55,15 @@ class PictureTask(ImageTask):
 
     def counted(self) -> dict[str, int]:
         """How many images each class has, in the order of `pictures`. Raises ConfigError."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.counted")
 
     def given(self) -> dict[str, list[str]] | None:
         """The classes of each split; None where `split_seed` decides. Raises ConfigError."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.given")
 
     def pictures(self) -> Pictures:
         """All images, decoded. Raises ConfigError."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.pictures")
 
     def check(self) -> None:
         sides = self.size if isinstance(self.size, list) else [self.size, self.size]

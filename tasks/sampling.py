@@ -140,6 +140,9 @@ class ImageDistribution:
         alphabets = chosen.alphabet[enough]
         names, sizes = np.unique(alphabets, return_counts=True)
         large = names[sizes >= ways]
+        most = max(sizes, default=0)
+        rule = f"at most {most} with task.within_alphabet=true, the classes of the largest alphabet"
+        require(len(large) > 0, "ways", ways, f"{rule} of the {split} split")
         alphabet = tf.gather(large, choose(for_alphabet, len(large), 1)[0, 0])
         ranks = integers(for_classes, [len(enough)])
         inside = tf.where(tf.equal(alphabets, alphabet), ranks, INT32.min)

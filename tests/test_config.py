@@ -409,6 +409,27 @@ def test_a_number_is_the_same_however_it_is_typed():
     assert fingerprint(one.plain) != fingerprint(other.plain)
 
 
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("task.rotations=yes", "task.rotations=true"),
+        ("runtime.jit=off", "runtime.jit=false"),
+        ("seed='3'", "seed=3"),
+        ("algorithm.meta_iterations='20'", "algorithm.meta_iterations=20"),
+    ],
+)
+def test_a_value_is_the_same_however_it_is_typed(typed, same):
+    assert settings(typed).plain == settings(same).plain
+    assert settings(typed).identity == settings(same).identity
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_no_number_is_accepted_that_a_record_cannot_hold(value):
+    key = "algorithm.outer_optimizer.config.clipnorm"
+    with pytest.raises(ConfigError, match=rf"^{key}={value}: must be finite"):
+        settings(f"algorithm.outer_optimizer={{class_name:sgd,config:{{clipnorm:{value}}}}}")
+
+
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys_and_leaves_its_input_alone():
     plain = settings().plain
     before = copy.deepcopy(plain)
@@ -548,9 +569,10 @@ def test_a_formula_says_which_inner_gradients_enter_the_update(formula, weights)
     assert chosen.inner_steps == len(weights)
 
 
-@pytest.mark.parametrize("formula", ["g0", "g1+", "mean(g1", "g1)", "reptile"])
+@pytest.mark.parametrize("formula", ["g0", "g1+", "mean(g1", "g1)", "reptile", "g30000000"])
 def test_an_impossible_formula_is_refused(formula):
-    with pytest.raises(InterpolationResolutionError, match=r"algorithm\.name=.*: must be like g2"):
+    rule = r"algorithm\.name=.*: must be (like g2|of at most 1000 inner steps)"
+    with pytest.raises(InterpolationResolutionError, match=rule):
         compose("+experiment=combinations", f"algorithm.name='{formula}'").algorithm.step_weights  # noqa: B018
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from benchmark import config, engine
 from benchmark.adaptation import adapt
 from benchmark.command.compose import compose
+from benchmark.command.evaluating import with_training_of_run
 from benchmark.command.identity import fingerprint
 from benchmark.running.job import run_job
 from tasks.checks import ConfigError
@@ -155,3 +156,11 @@ def test_a_run_says_which_engine_computed_it_and_can_be_adapted(tmp_path):
     classifier = adapt(tmp_path / "run", images, np.repeat(list("abc"), 3))
     assert classifier._trained.inner.__class__.__name__ == "NativeInnerLoop"
     assert classifier.predict(images, transductive=True).probabilities.shape == (9, 3)
+
+
+@built
+def test_a_run_of_the_library_is_evaluated_further_without_it(without_library):
+    """It stays that run: TensorFlow only computes what is new."""
+    run = "evaluate=trained_2000/glyphs_seed0"
+    asked = config.load(with_training_of_run(compose(run), [run]))
+    assert asked.plain["runtime"]["engine"] == "native" and asked.runtime.engine == "tensorflow"

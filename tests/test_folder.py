@@ -19,6 +19,7 @@ from tasks.pictures import decode
 from tests.command import PROJECT, python, record
 from tests.forks import Fault
 from tests.photographs import photograph, write_folder
+from tests.toy import settings
 
 FLAT = {"ant": 6, "bee": 7, "cat": 9, "dog": 6, "elk": 8, "fox": 6, "gnu": 8}
 
@@ -419,6 +420,24 @@ TINY = [
     "evaluation.baselines=[]",
     "evaluation.episodes=4",
 ]
+
+
+def test_the_classes_of_an_episode_are_recorded_for_its_number_of_shots(forks, tmp_path):
+    """More shots are drawn from fewer classes, where not all have as many images."""
+    write_folder(tmp_path / "images", {f"c{n}": 12 if n % 2 else 3 for n in range(16)})
+    job = ["task=folder", f"task.directory={tmp_path / 'images'}", "task.size=8", "task.ways=2"]
+    job += [f"task.cache_dir={tmp_path / 'cache'}", "task.train_shots=2"]
+    job += ["model=mlp", "model.hidden=[4]"]
+    job += ["algorithm.meta_iterations=1", "training.curve_points=0", "evaluation.baselines=[]"]
+    job += ["evaluation.shots=[1,5]", "evaluation.episodes=40", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = forks.run(tmp_path / "log", job)
+    assert done.code == 0, done.output
+    written = record(tmp_path / "run")
+    large = [count >= 6 for _, count in settings(*job[:-1]).task.sizes()["test"].by_class]
+    with np.load(tmp_path / "run" / "scores.npz") as scores:
+        drawn = {row["shots"]: np.unique(scores[row["classes"]]) for row in written["evaluations"]}
+    assert drawn[5].tolist() == np.flatnonzero(large).tolist()
+    assert len(drawn[1]) == len(large) > len(drawn[5])
 
 
 @pytest.mark.parametrize("ends", ["completed", "interrupted"])

@@ -107,6 +107,10 @@ def test_sigterm_saves_and_the_same_command_continues(job, completed):
     done = job.run("training.checkpoint_every=0").output
     assert "continuing after" in done
     assert numbers(job.directory) == numbers(completed.directory)
+    first, second = job.record()["sessions"]
+    assert first["command"] == second["command"] == job.record()["command"]
+    assert first["started"] <= second["started"] == job.record()["started"]
+    assert first["commit"] == job.record()["environment"]["commit"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,11 @@ def assert_a_sweep_survives(preset: str, directory: Path, *overrides: str, **env
     assert sound["evaluations"][0]["mse"] > 0
 
 
+@pytest.mark.parametrize("jobs", [-100, -1, 1, 2, 100])
+def test_every_job_has_a_core_whatever_joblib_is_told(jobs):
+    assert launchers.share_of_cores({"n_jobs": jobs}) >= 1
+
+
 def test_processes_with_joblib(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="extra: joblib")
     assert_a_sweep_survives("processes", tmp_path)

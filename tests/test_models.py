@@ -1,5 +1,6 @@
 """Networks: the paper's architecture, computed independently, as functions of a flat vector."""
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -255,6 +256,39 @@ def test_a_model_of_ones_own_may_be_a_class():
             return self.last(x)
 
     assert build_network(Mine(built=Layers()), Clouds(), 0).initial.shape == (12,)
+
+
+def test_a_class_of_ones_own_may_build_its_layers_when_it_is_called():
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = keras.layers.Dense(2), keras.layers.Dense(3)
+
+        def build(self, input_shape):
+            self.first.build(input_shape)
+            self.last.build((None, 2))
+
+        def call(self, x):
+            return self.last(self.first(x))
+
+    network = build_network(Mine(built=Two()), Clouds(), 0)
+    x = np.ones((4, 3), np.float32)
+    assert network(network.initial, x).shape == (4, 3) and network.initial.shape == (8 + 9,)
+
+
+def test_a_model_without_parameters_is_refused():
+    nothing = keras.Sequential([keras.Input((3,)), keras.layers.ReLU()])
+    with pytest.raises(ConfigError, match=r"^model: must have parameters"):
+        build_network(Mine(built=nothing), Clouds(), 0)
+
+
+def test_a_callers_random_numbers_are_kept():
+    """Else each network that is built would start the same draws again."""
+    drawn = []
+    for _ in range(2):
+        build_network(Mine(built=dense(3)), Clouds(), 0)
+        drawn.append((random.random(), np.random.random()))
+    assert drawn[0][0] != drawn[1][0] and drawn[0][1] != drawn[1][1]
 
 
 @pytest.mark.parametrize(

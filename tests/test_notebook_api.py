@@ -3,6 +3,7 @@
 import itertools
 from types import SimpleNamespace
 
+import hydra
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +13,7 @@ import results
 from benchmark.evaluation import Evaluator, Protocol
 from tasks.checks import ConfigError
 from tasks.sampling import fold_in, split_seed
+from tests.command import python
 from tests.forks import GLYPHS
 
 
@@ -86,3 +88,25 @@ def test_what_cannot_be_drawn_is_one_line(settings, arguments, message):
 def test_settings_are_checked_as_on_the_command_line():
     with pytest.raises(ConfigError, match=r"evaluation\.episodes=0: must be at least 1"):
         benchmark.compose("evaluation.episodes=0")
+
+
+def test_a_program_of_ones_own_with_hydra_may_compose_ours(tmp_path):
+    (tmp_path / "config.yaml").write_text("mine: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert benchmark.compose("seed=7").seed == 7
+        assert hydra.compose("config") == {"mine": 1}
+
+
+def test_where_a_run_goes_is_a_path(settings):
+    with pytest.raises(ConfigError, match=r"^directory=: must be the path of a directory$"):
+        benchmark.run(settings, "")
+
+
+def test_a_script_that_its_own_jobs_read_again_is_told_so(tmp_path):
+    """A process of a job's own imports the script that started it, which would run the job anew."""
+    lines = ["import benchmark", f"words = {[*GLYPHS, 'runtime.isolate=true']}"]
+    lines += [f"benchmark.run(benchmark.compose(*words), {str(tmp_path / 'run')!r})"]
+    (tmp_path / "script.py").write_text("\n".join(lines))
+    ended = python("script.py", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert 'benchmark.run must stand under `if __name__ == "__main__":`' in ended.stderr

@@ -472,13 +472,15 @@ def test_diverging_is_told_with_the_iterations_it_happened_in():
 @pytest.mark.parametrize(
     ("learnt", "found"),
     [
-        (lambda params, now: (tf.reduce_mean(params), now), r"\(\)"),
-        (lambda params, now: (params[:1], now), r"\(1,\)"),
+        (lambda params, now: (tf.reduce_mean(params), now), r"\(\) of float32, Learner"),
+        (lambda params, now: (params[:1], now), r"\(1,\) of float32, Learner"),
+        (lambda params, now: (tf.cast(params, "float64"), now), r"\(\d+,\) of float64, Learner"),
+        (lambda params, now: (params, None), r"\(\d+,\) of float32, NoneType"),
         (lambda params, now: params, "EagerTensor"),
         (lambda params, now: None, "NoneType"),
     ],
 )
-def test_a_displacement_of_another_shape_is_refused_in_one_line(network, state, learnt, found):
+def test_a_displacement_of_another_kind_is_refused_in_one_line(network, state, learnt, found):
     class Mine:
         name = "mine"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tasks.checks import ConfigError
 from tasks.episode import Episode
 from tasks.image_set import rotated, stacked
 from tasks.sampling import (
@@ -129,6 +130,15 @@ def test_within_alphabet_draws_from_one_large_enough_alphabet():
         classes.update(shown)
     assert seen == {1, 2}
     assert classes == set(range(2, 11))
+
+
+def test_more_classes_than_the_largest_alphabet_has_are_refused():
+    chosen = coded_images(9, 2)
+    alphabet = np.array([0] * 2 + [1] * 7, np.int32)
+    images = ImageDistribution({"train": chosen._replace(alphabet=alphabet)}, within_alphabet=True)
+    rule = "at most 7 with task.within_alphabet=true, the classes of the largest alphabet of the"
+    with pytest.raises(ConfigError, match=f"^ways=8: must be {rule} train split$"):
+        images.sample("train", seed(0), 8, 1, 1)
 
 
 def test_the_alphabets_of_a_draw_are_equally_likely_whatever_their_size():

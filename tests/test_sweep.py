@@ -153,6 +153,20 @@ def test_a_refused_job_is_recorded_and_counts_for_its_own_command_alone(forks, t
     assert not list(directory.glob(".sweep-*"))
 
 
+def test_a_job_that_was_refused_starts_in_its_directory_once_corrected(forks, tmp_path):
+    """What was wrong is no part of its name; a number that no file can hold stops nothing else."""
+    directory, step = tmp_path / "sweep", "algorithm.outer_step"
+    refused = forks.run(
+        tmp_path / "1.log", sweep(directory, f"{step}=0.5", "evaluation.shots=[0]", TOGETHER)
+    )
+    assert refused.code == 1 and statuses(directory) == ["failed"]
+    corrected = forks.run(tmp_path / "2.log", sweep(directory, f"{step}=0.5,nan", TOGETHER))
+    assert corrected.code == 1 and statuses(directory) == ["completed", "failed"]
+    said = "failed (ConfigError: algorithm.outer_step=nan: must be above 0"
+    assert said in corrected.output and "Reptile " in corrected.output
+    assert "Traceback" not in corrected.output
+
+
 def test_a_signal_after_the_last_look_still_ends_the_sweep(forks, tmp_path):
     """It comes while the completed record is written: the run is complete, the next one waits."""
     late = Fault(phase="recording", nth=4, stop=True)

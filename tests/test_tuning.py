@@ -4,15 +4,24 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark.command import tuning
+from benchmark.running.parts import TRAINED, parts_of
+from tests.toy import settings
 
 
-def row(steps, accuracy):
-    return {"steps": steps, "metric": "accuracy", "accuracy": accuracy}
-
-
-def test_the_objective_is_the_score_after_the_last_step():
-    evaluations = [row(0, 0.2), row(50, 0.8), row(50, 0.9)]
-    assert tuning.objective({"evaluations": evaluations}) == pytest.approx(0.85)
+def test_the_objective_is_the_score_after_the_last_step_of_what_is_asked():
+    """A training that is taken over brings what it was asked before: test classes, more steps."""
+    asked = settings(
+        "task.validation_classes=9", "evaluation.splits=[validation]", "evaluation.steps=[5,0]"
+    )
+    accuracy = {0: 0.2, 5: 0.8}
+    rows = [
+        {"metric": "accuracy", "accuracy": accuracy[cell.steps], "scores": part.key(cell)}
+        for part in parts_of(asked)
+        for cell in part.cells
+        if part.name == TRAINED
+    ]
+    other = [{"metric": "accuracy", "accuracy": 0.1, "scores": "test/5way/plain/9steps"}]
+    assert tuning.objective({"evaluations": rows + other}, asked) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +29,7 @@ def test_the_objective_is_the_score_after_the_last_step():
     [
         (0, ["validation"], "error: task.validation_classes=0: must be at least task.ways=5 with"),
         (9, ["test"], "error: evaluation.splits=[test]: must be [validation] with a sweeper that"),
+        (9, None, "error: evaluation.splits=None: must be [validation] with a sweeper that"),
     ],
 )
 def test_a_search_needs_validation_classes_and_looks_at_no_others(classes, splits, line, caplog):

@@ -1,20 +1,23 @@
 """Train once, ask anything: what is trained is only evaluated, and scores are never made twice."""
 
+import importlib
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import benchmark
 from benchmark.command.identity import MOVED
-from benchmark.running import named
+from benchmark.running import named, unchanged
 from benchmark.running.trained import find_training
 from results.records import read_records
 from results.schema import digest
 from tasks.checks import ConfigError
 from tests.forks import GLYPHS, SINE, Fault
+from tests.toy import settings
 
 
 @pytest.fixture
@@ -270,8 +273,40 @@ def test_a_file_of_ones_own_model_that_has_changed_is_warned_of(forks, tmp_path,
     if ends == "completed":
         assert not run("evaluation.episodes=13")
     file.write_text(f"{MINE}    # another network, perhaps\n")
+    assert run()
     assert run("evaluation.episodes=14")
-    assert record_of(out)["model_source"] == digest(MINE.encode())
+    assert record_of(out)["sources"] == {"model": digest(MINE.encode())}
+
+
+def test_own_tasks_and_algorithms_are_watched_as_models_are(tmp_path, monkeypatch, caplog):
+    file = tmp_path / "own_parts.py"
+    lines = ["from tests.toy import Clouds", "class Task(Clouds): ..."]
+    lines += ["from benchmark.algorithms import FirstOrder", "class Rule(FirstOrder): ..."]
+    file.write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("own_parts")
+    rule = object.__new__(own.Rule)
+    object.__setattr__(rule, "name", "rule")
+    chosen = SimpleNamespace(task=own.Task(), model=settings().model, algorithm=rule)
+    known = unchanged.sources_of(chosen)
+    assert known == dict.fromkeys(["task", "algorithm"], digest(file.read_bytes()))
+    unchanged.tell_of_changed_sources(chosen, known)
+    assert caplog.messages == []
+    file.write_text("# another rule")
+    unchanged.tell_of_changed_sources(chosen, known)
+    assert [line.partition(":")[0] for line in caplog.messages] == ["task=clouds", "algorithm=rule"]
+
+
+def test_other_episodes_are_predicted_where_others_are_asked_for(run, tmp_path):
+    """shots=[1,2] predicts 2-shot episodes, shots=[1] those of one shot: each says which."""
+    out = [*GLYPHS, f"hydra.run.dir={tmp_path / 'run'}", "evaluation.predictions=1"]
+    for shots, last in (("[1,2]", 2), ("[1]", 1), ("[1]", 1)):
+        ended = run(*out, f"evaluation.shots={shots}")
+        assert ended.code == 0, ended.output
+        support = arrays(tmp_path / "run", "predictions.npz")["0/support_y"]
+        (predicted,) = record_of(tmp_path / "run")["predictions"]
+        assert len(support) == 2 * last and f"{last}shot" in predicted["scores"]
+    assert "already completed" in ended.output
 
 
 def change(run):

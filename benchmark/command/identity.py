@@ -74,7 +74,7 @@ def without_own_path(group: Any) -> Any:
 def digest_of_task(plain: dict[str, Any]) -> str:
     """Which other tasks than those of its training a run is tested on, e.g. "glyphs-1a2b3c4d"."""
     tested = plain.get("tested")
-    if tested is None or fingerprint({"task": tested}) == fingerprint({"task": plain["task"]}):
+    if not tested or fingerprint({"task": tested}) == fingerprint({"task": plain["task"]}):
         return ""
     return f"{tested['name']}-{fingerprint({'task': tested})[:HASH]}"
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.command.identity import run_name, sweep_name
 from tasks.checks import ConfigError, require
 
+MOST_STEPS = 1000  # whose gradients a name may combine
 BUDGETS = ("smoke", "short", "paper")
 
 
@@ -34,6 +35,8 @@ def step_weights(formula: str) -> list[float]:
     if match is None or bool(match[1]) != bool(match[3]):
         raise ConfigError(f"algorithm.name={formula}: must be like g2, g1+g2 or mean(g1+g2)")
     steps = [int(term[1:]) for term in match[2].split("+")]
+    if max(steps) > MOST_STEPS:
+        raise ConfigError(f"algorithm.name={formula}: must be of at most {MOST_STEPS} inner steps")
     weight = 1 / len(steps) if match[1] else 1.0
     return [weight if step in steps else 0.0 for step in range(1, max(steps) + 1)]
 

@@ -4,7 +4,10 @@ import logging
 import sys
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.config import Settings
+from benchmark.running.parts import TRAINED, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -14,26 +17,34 @@ def refuse_test_classes(cfg: DictConfig, sweeper: DictConfig) -> None:
 
     Hydra's own sweeper does not look at results, so it may evaluate on any split.
     """
-    splits = list(cfg.evaluation.splits)
-    searches = "BasicSweeper" not in str(sweeper.get("_target_"))
-    if searches and cfg.task.get("validation_classes") == 0:
+    if "BasicSweeper" in str(sweeper.get("_target_")):
+        return
+    if OmegaConf.select(cfg, "task.validation_classes") == 0:
         log.error(
             "error: task.validation_classes=0: must be at least task.ways=%s with a sweeper that "
             "searches: it chooses settings on classes of their own",
             cfg.task.get("ways"),
         )
         sys.exit(2)
-    if searches and splits != ["validation"]:
+    if (splits := OmegaConf.select(cfg, "evaluation.splits")) != ["validation"]:
         log.error(
             "error: evaluation.splits=%s: must be [validation] with a sweeper that searches, so "
             "that no setting is chosen on test classes",
-            f"[{', '.join(splits)}]",
+            splits if splits is None else f"[{', '.join(splits)}]",
         )
         sys.exit(2)
 
 
-def objective(entry: dict[str, Any]) -> float:
-    """One number for a run's record: mean accuracy, or squared error, after the last step."""
-    last = max(row["steps"] for row in entry["evaluations"])
-    values = [row[row["metric"]] for row in entry["evaluations"] if row["steps"] == last]
+def objective(entry: dict[str, Any], settings: Settings) -> float:
+    """One number for a run's record: mean accuracy, or squared error, after the last step.
+
+    Of what these settings ask for: a record may hold other evaluations of the same training.
+    """
+    asked = {
+        part.key(cell)
+        for part in parts_of(settings)
+        for cell in part.cells
+        if part.name == TRAINED and cell.steps == part.cells[-1].steps
+    }
+    values = [row[row["metric"]] for row in entry["evaluations"] if row["scores"] in asked]
     return sum(values) / len(values)

@@ -34,9 +34,16 @@ def arguments() -> argparse.Namespace:
         help="the directory of a completed run, or the name of one published with the suite",
     )
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help=f"the page to write; without it RUN/{PAGE}"
+        "--output", metavar="FILE", type=new_file, help=f"the page to write; without it RUN/{PAGE}"
     )
     return parser.parse_args()
+
+
+def new_file(text: str) -> Path:
+    """The name of a file, for argparse."""
+    if not text or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} names no file")
+    return Path(text)
 
 
 def main() -> int:

@@ -27,7 +27,8 @@ def save(directory: Path, progress: Progress, fingerprint: str) -> None:
         "seconds": progress.seconds,
         "images": progress.images,
         "tested": progress.tested,
-        "model_source": progress.model_source,
+        "sources": progress.sources,
+        "sessions": progress.sessions,
     }
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     arrays |= {f"learner/{i}": value for i, value in enumerate(progress.learner)}
@@ -82,7 +83,8 @@ def read(path: Path) -> tuple[str, Progress]:
         meta["seconds"],
         meta.get("images"),  # earlier versions have none
         meta.get("tested", {}),
-        meta.get("model_source"),
+        meta.get("sources", {}),
+        meta.get("sessions", []),
     )
     return meta["fingerprint"], progress
 

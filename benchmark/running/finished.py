@@ -30,7 +30,7 @@ def take_up(record: dict[str, Any], directory: Path, progress: Progress) -> Prog
         seconds=progress.seconds,
         images=progress.images,
         tested=progress.tested,
-        model_source=record.get("model_source"),
+        sources=record.get("sources") or {},
     )
 
 

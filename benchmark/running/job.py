@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import time
 import traceback
@@ -21,19 +22,25 @@ from benchmark.running.directory import locked, wait_for_what_is_left
 from benchmark.running.interruption import Interrupted, Interruption, how_it_ended
 from benchmark.running.launchers import as_launched
 from benchmark.running.trained import is_of, is_usable, take_over
+from benchmark.running.unchanged import tell_of_changed_sources
 from results.schema import LOCK
-from tasks.checks import ConfigError
+from tasks.checks import ConfigError, require
 
 log = logging.getLogger(__name__)
 
 
+def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
+    """What the command line asks for, checked. Raises ConfigError."""
+    return load(with_training_of_run(cfg, overrides), overrides)
+
+
 def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
     """`run` what the command line asks for."""
-    return run(load(with_training_of_run(cfg, overrides), overrides), directory)
+    return run(settings_of(cfg, overrides), directory)
 
 
 def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Run one configuration in `directory` and return its record.
+    """Run one configuration in `directory` ("~" is the home directory) and return its record.
 
     A training that is completed is not repeated, here or where it stands; scores that it has are
     not scored again. An interrupted run goes on where it stopped, a failed one is tried again.
@@ -41,12 +48,16 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
     the first the record says so.
     """
     began = time.time()
+    require(str(directory) != "", "directory", "", "the path of a directory")
+    refuse_inside_a_starting_process()
     logging.raiseExceptions = False  # a full disk stops the log file too; one line is enough
     settings = replace(settings, runtime=as_launched(settings.runtime))
-    directory = Path(directory).absolute()
+    directory = Path(directory).expanduser().absolute()
     with locked(directory, LOCK):
         wait_for_what_is_left(directory)
         before = record.read(directory)
+        if before is not None and record.is_of_refused(before):
+            before = None
         if before is not None and not is_of(before, settings):
             raise ConfigError(
                 f"hydra.run.dir={directory}: must be empty or hold a run of this configuration; "
@@ -72,6 +83,18 @@ def run(settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]
             directory,
             record.begin(settings.plain, settings.identity, settings.overrides),
             began,
+        )
+
+
+def refuse_inside_a_starting_process() -> None:
+    """Raise RuntimeError where a process of a job's own reads the script that started it.
+
+    It would run the script's jobs anew, and wait for its parent, which waits for it.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "a script whose jobs compute in processes of their own (runtime.isolate) is read again "
+            'there: benchmark.run must stand under `if __name__ == "__main__":`'
         )
 
 
@@ -112,12 +135,20 @@ def evaluate_further(
     scores = finished.read_scores(directory)
     if parts.is_scored(settings, done, {todays.get(k, k): v for k, v in scores.items()}):
         log.info("already completed: %s (resume=false runs it again)", directory)
+        tell_of_changed_sources(settings, done.get("sources") or {})
         remove_traces(directory)
         return done
     log.info("trained already: evaluating further %s", directory)
     again = [e for e in done.get("evaluated_again", []) if e["finished"] is not None]
     command = record.command(settings.overrides)
-    again.append({"command": command, "started": record.now(), "finished": None})
+    again.append(
+        {
+            "command": command,
+            "engine": settings.runtime.engine,
+            "started": record.now(),
+            "finished": None,
+        }
+    )
     return run_and_record(settings, directory, {**done, "evaluated_again": again}, began)
 
 

@@ -41,4 +41,5 @@ def share_of_cores(launcher: dict[str, Any]) -> int:
     if reserved:
         return max(1, min(cores, int(reserved)))
     jobs = launcher.get("n_jobs", 1)
-    return max(1, cores // (jobs if jobs > 0 else cores + 1 + jobs))  # joblib: -1 is all cores
+    side_by_side = jobs if jobs > 0 else cores + 1 + jobs  # joblib: -1 is all cores
+    return max(1, cores // max(1, side_by_side))

@@ -23,6 +23,7 @@ class Part(NamedTuple):
     """Episodes of one kind and a learner that adapts to them; its cells share the adaptation.
 
     name: TRAINED or a reference line; tested: "" or which other tasks it is tested on
+    unequal: classes have different numbers of examples, so that shots decide which are drawn
     """
 
     name: str
@@ -34,6 +35,7 @@ class Part(NamedTuple):
     batch: int
     cells: tuple[Cell, ...]
     episodes: int
+    unequal: bool = False
 
     @property
     def label(self) -> str:
@@ -44,7 +46,9 @@ class Part(NamedTuple):
     @property
     def classes(self) -> str:
         """Key of the classes of the split's episodes."""
-        return classes_key(f"{self.tested}/{self.split}" if self.tested else self.split, self.ways)
+        split = f"{self.tested}/{self.split}" if self.tested else self.split
+        key = classes_key(split, self.ways)
+        return f"{key}/{self.shots}shot-{self.queries}query" if self.unequal else key
 
     def key(self, cell: Cell) -> str:
         """Key of a cell's scores."""
@@ -60,6 +64,7 @@ def parts_of(settings: Settings) -> list[Part]:
     """All that `settings.evaluation` asks for: the trained initialisation first."""
     asked, tested = settings.evaluation, settings.tested
     fewer = min(asked.episodes, asked.baseline_episodes)
+    sizes = tested.sizes() or {}
     steps = sorted(asked.steps) if settings.algorithm.adapts else [0]
     cells = tuple(Cell(count, together) for count in steps for together in asked.transductive)
     return [
@@ -73,6 +78,7 @@ def parts_of(settings: Settings) -> list[Part]:
             asked.batch,
             (Cell(0, False),) if name == "nearest_neighbour" else cells,
             asked.episodes if name == TRAINED else fewer,
+            split in sizes and bool(sizes[split].by_class),
         )
         for name in (TRAINED, *asked.baselines)
         for split in asked.splits
@@ -83,12 +89,21 @@ def parts_of(settings: Settings) -> list[Part]:
 def is_scored(settings: Settings, record: Mapping[str, Any], scores: Mapping[str, Any]) -> bool:
     """Whether a completed record has all that `settings.evaluation` asks for."""
     rows = {row["scores"]: row for row in (*record["evaluations"], *record["baselines"])}
-    return settings.evaluation.predictions <= len(record.get("predictions") or ()) and all(
+    of = predicted_key(settings)
+    predicted = [one for one in record.get("predictions") or () if one.get("scores", of) == of]
+    return settings.evaluation.predictions <= len(predicted) and all(
         part.key(cell) in rows
         and min(part.scored(scores, cell), rows[part.key(cell)]["episodes"]) >= part.episodes
         for part in parts_of(settings)
         for cell in part.cells
     )
+
+
+def predicted_key(settings: Settings) -> str:
+    """Key of the scores of those episodes that are predicted: see `benchmark.predictions`."""
+    asked = settings.evaluation
+    part = next(p for p in parts_of(settings) if p.shots == asked.shots[-1])
+    return part.key(Cell(part.cells[-1].steps, asked.transductive[0]))
 
 
 def of_record(row: Mapping[str, Any], batch: int) -> str:

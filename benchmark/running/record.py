@@ -198,12 +198,21 @@ def begin(plain: dict[str, Any], identity: str, overrides: list[str]) -> dict[st
 def write_refused(
     cfg: DictConfig, directory: Path, overrides: list[str], error: ConfigError
 ) -> None:
-    """Record a job of a sweep that could not start, where nothing else is recorded."""
-    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    """Record a job of a sweep that could not start, where nothing else is recorded.
+
+    Its settings are as they were typed, without an identity; numbers that are none are null.
+    """
+    typed = json.dumps(OmegaConf.to_container(cfg, resolve=False), default=str)
+    plain = json.loads(typed, parse_constant=lambda _: None)
     ended = {"status": "failed", "reason": f"ConfigError: {error}", "finished": now()}
     if not (directory / RECORD).exists():
         with contextlib.suppress(CannotWrite):
             write(directory, begin(plain, "", overrides) | ended)
+
+
+def is_of_refused(record: dict[str, Any]) -> bool:
+    """Whether a record says no more than that a job could not start (`write_refused`)."""
+    return record.get("status") == "failed" and record.get("fingerprint") == ""
 
 
 def command(overrides: list[str]) -> str:

@@ -15,9 +15,11 @@ from benchmark.predictions import predict_episodes
 from benchmark.progress import Progress
 from benchmark.running import checkpoint, finished, initialisation, record
 from benchmark.running.bar import Bar
+from benchmark.running.environment import environment
 from benchmark.running.interruption import Interrupted, Interruption
+from benchmark.running.parts import predicted_key
 from benchmark.running.scoring import Scoring, must_be_finite
-from benchmark.running.unchanged import AGAIN, APART, check_images, check_network, note_source
+from benchmark.running.unchanged import AGAIN, APART, check_images, check_network, note_sources
 from benchmark.training import Trainer, as_learner
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,9 @@ class Run:
             self.progress = finished.take_up(begun, directory, self.progress)
         self.data = self.checked_data()
         check_network(settings, self.progress, self.network.initial)
-        note_source(settings.model, self.progress)
+        note_sources(settings, self.progress)
+        if not record.is_completed(begun):
+            self.progress.sessions.append(session(begun))
         self.scoring = Scoring(inner, tested, self.progress, settings)
         self.saved = time.monotonic()
         done, scored = self.progress.iteration, self.scoring.done
@@ -131,7 +135,7 @@ class Run:
         if not record.is_completed(self.begun):
             learner = as_learner(self.progress.learner)
             initialisation.write(self.directory, self.network, learner)
-        source = self.progress.model_source
+        sources, sessions = self.progress.sources, self.progress.sessions
         return {
             "evaluations": finished.merged(self.begun.get("evaluations", []), evaluations),
             "baselines": finished.merged(self.begun.get("baselines", []), baselines),
@@ -139,7 +143,8 @@ class Run:
             "predictions": predicted or self.begun.get("predictions", []),
             "files": record.files_beside(self.directory),
             "timing": timing(self.progress.seconds, self.begun.get("timing", {})),
-            **({"model_source": source} if source else {}),
+            **({"sources": sources} if sources else {}),
+            **({"sessions": sessions} if len(sessions) > 1 else {}),
         }
 
     def predict(self) -> list[dict[str, Any]]:
@@ -150,7 +155,14 @@ class Run:
         if episodes:
             log.info("%s", predictions.as_text(episodes))
             record.write_predictions(self.directory, episodes)
-        return predictions.for_record(episodes)
+        return predictions.for_record(episodes, predicted_key(self.settings))
+
+
+def session(begun: dict[str, Any]) -> dict[str, Any]:
+    """What the record says of itself so far, and on what it is being computed."""
+    here = environment()
+    where = {key: here[key] for key in ("commit", "dirty", "device", "cores")}
+    return {key: begun.get(key) for key in ("command", "started")} | where
 
 
 def timing(seconds: dict[str, float], earlier: dict[str, float | None]) -> dict[str, float | None]:

@@ -138,7 +138,8 @@ class Scoring:
         classes, sizes = self.progress.scores.get(part.classes, ()), self.settings.tested.sizes()
         if sizes is None or len(classes) < len(values):
             return {}
-        width = new_classes(values, classes[: len(values)], sizes[part.split].classes)
+        drawn = sizes[part.split].with_examples(part.shots + part.queries)
+        width = new_classes(values, classes[: len(values)], drawn)
         known = np.isfinite(width) and not getattr(self.settings.tested, "within_alphabet", False)
         return {"classes": part.classes, "ci95_classes": width if known else None}
 

@@ -1,5 +1,6 @@
 """What must be as it was where a run is gone on with: the images and the network."""
 
+import contextlib
 import inspect
 import json
 import logging
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.config import Settings
-from benchmark.models import Model
 from benchmark.progress import Progress
 from results.schema import OWN_PACKAGES, digest
 from tasks.base import Task
 from tasks.checks import ConfigError, require
 
 log = logging.getLogger(__name__)
+GROUPS = ("task", "model", "algorithm")  # whose classes may be of the user's own
 AGAIN = "resume=false trains again"
 APART = "another task.name keeps the scores apart"
 
@@ -40,29 +41,37 @@ def as_json(hashes: Any) -> str:
     return json.dumps(hashes, sort_keys=True)
 
 
-def source_of(model: Model) -> str | None:
-    """Hash of the file in which a model of the user's own is written; None where there is none."""
-    if type(model).__module__.startswith(OWN_PACKAGES):
-        return None
-    try:
-        return digest(Path(inspect.getfile(type(model))).read_bytes())
-    except (OSError, TypeError):  # of a notebook
-        return None
+def sources_of(settings: Settings) -> dict[str, str]:
+    """Hash of the file in which each class of the user's own is written, by its group."""
+    found = {}
+    for group in GROUPS:
+        cls = type(getattr(settings, group))
+        if not cls.__module__.startswith(OWN_PACKAGES):
+            with contextlib.suppress(OSError, TypeError):  # of a notebook
+                found[group] = digest(Path(inspect.getfile(cls)).read_bytes())
+    return found
 
 
-def note_source(model: Model, progress: Progress) -> None:
-    """Keep the hash of a model's file; warn where it is another: a comment, or another network."""
-    now, known = source_of(model), progress.model_source
-    if known is None and not progress.iteration:
-        progress.model_source = now
-    if now and known and now != known:
-        log.warning(
-            "model=%s: %s has changed since this run was trained: what was learned is of use to a "
-            "network alone that computes the same (%s)",
-            model.name,
-            inspect.getfile(type(model)),
-            AGAIN,
-        )
+def note_sources(settings: Settings, progress: Progress) -> None:
+    """Keep the hashes of own files of a training that begins; warn where one has changed since."""
+    if not progress.iteration:
+        progress.sources = progress.sources or sources_of(settings)
+    tell_of_changed_sources(settings, progress.sources)
+
+
+def tell_of_changed_sources(settings: Settings, known: dict[str, str]) -> None:
+    """Warn of own files that are others than in training: a comment, or another computation."""
+    for group, now in sources_of(settings).items():
+        if known.get(group, now) != now:
+            part = getattr(settings, group)
+            log.warning(
+                "%s=%s: %s has changed since this run was trained: what is recorded is of the file "
+                "as it was (%s)",
+                group,
+                part.name,
+                inspect.getfile(type(part)),
+                AGAIN,
+            )
 
 
 def check_network(settings: Settings, progress: Progress, initial: np.ndarray) -> None:
