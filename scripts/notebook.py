@@ -1,5 +1,6 @@
 """`make notebook`: run docs/first_steps.ipynb from top to bottom and keep what it prints."""
 
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -26,7 +27,8 @@ def executed(folder: Path) -> nbformat.NotebookNode:
 
 def main() -> None:
     """Rewrite the notebook with what its cells print now."""
-    notebook = executed(NOTEBOOK.parent)
+    with tempfile.TemporaryDirectory() as folder:  # where nothing is completed already
+        notebook = executed(Path(folder))
     notebook.metadata["language_info"] = {"name": "python"}
     nbformat.write(notebook, NOTEBOOK)
 
