@@ -288,6 +288,7 @@ def row(item: dict[str, Any], directory: str, method: str) -> dict[str, Any]:
         "classes": item.get("classes"),
         **{key: item.get(key) for key in PROTOCOL},
         **({"evaluation.batch": item["batch"]} if "batch" in item else {}),
+        **({"test_classes": item["drawn_classes"]} if "drawn_classes" in item else {}),
         **tested_of(item),
     }
 
@@ -335,6 +336,8 @@ def with_configuration(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.Dat
     if "method" not in frame:
         shared = shared.assign(method=runs.get("method"))
     merged = typed(frame).merge(shared, on="run", how="left", sort=False, suffixes=("", OF_RUN))
+    if (of_run := f"test_classes{OF_RUN}") in merged:  # some evaluations draw from fewer
+        merged["test_classes"] = merged["test_classes"].fillna(merged.pop(of_run))
     elsewhere = merged.get("tested.name", pd.Series(pd.NA, merged.index)).notna().to_numpy()
     if elsewhere.any():  # the run's images are not those that it was tested on
         merged.loc[elsewhere, ["data.test", "images"]] = pd.NA

@@ -154,6 +154,7 @@ SCORE_FIELDS = {
     "ci95_classes": Field(float, 0),
     "scores": Field(str),
     "classes": Field(str),
+    "drawn_classes": Field(int, 1),
     "batch": Field(int, 1),
     "tested": Field(dict),
 }
@@ -161,7 +162,7 @@ SCORE_FIELDS = {
 its number under the name of its metric (VALUE_FIELDS). `ci95` is the half-width of its 95 %
 interval over episodes, given the classes of the split; `ci95_classes` what other classes would add
 (`statistics.new_classes`); either is null where there is none. `scores` and `classes` are keys in
-SCORES."""
+SCORES. `drawn_classes`: how many classes have images enough, where they differ in that."""
 
 SETTING_FIELDS = {
     "seed": Field(int, 0),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from benchmark import config
 from benchmark.command.compose import compose
+from results.records import read_records
 from tasks.base import Size
 from tasks.checks import ConfigError
 from tasks.pictures import decode
@@ -438,6 +439,12 @@ def test_the_classes_of_an_episode_are_recorded_for_its_number_of_shots(forks, t
         drawn = {row["shots"]: np.unique(scores[row["classes"]]) for row in written["evaluations"]}
     assert drawn[5].tolist() == np.flatnonzero(large).tolist()
     assert len(drawn[1]) == len(large) > len(drawn[5])
+    frame = read_records([tmp_path / "run"]).evaluations
+    counts = frame.groupby("shots")["test_classes"].unique()
+    assert {shots: list(found) for shots, found in counts.items()} == {
+        1: [len(large)],
+        5: [sum(large)],
+    }
 
 
 @pytest.mark.parametrize("ends", ["completed", "interrupted"])

@@ -30,6 +30,7 @@ def test_the_objective_is_the_score_after_the_last_step_of_what_is_asked():
         (0, ["validation"], "error: task.validation_classes=0: must be at least task.ways=5 with"),
         (9, ["test"], "error: evaluation.splits=[test]: must be [validation] with a sweeper that"),
         (9, None, "error: evaluation.splits=None: must be [validation] with a sweeper that"),
+        (9, "test", "error: evaluation.splits=test: must be [validation] with a sweeper that"),
     ],
 )
 def test_a_search_needs_validation_classes_and_looks_at_no_others(classes, splits, line, caplog):

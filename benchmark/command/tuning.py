@@ -4,7 +4,7 @@ import logging
 import sys
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from benchmark.config import Settings
 from benchmark.running.parts import TRAINED, parts_of
@@ -30,7 +30,7 @@ def refuse_test_classes(cfg: DictConfig, sweeper: DictConfig) -> None:
         log.error(
             "error: evaluation.splits=%s: must be [validation] with a sweeper that searches, so "
             "that no setting is chosen on test classes",
-            splits if splits is None else f"[{', '.join(splits)}]",
+            f"[{', '.join(map(str, splits))}]" if isinstance(splits, ListConfig) else splits,
         )
         sys.exit(2)
 

@@ -141,7 +141,8 @@ class Scoring:
         drawn = sizes[part.split].with_examples(part.shots + part.queries)
         width = new_classes(values, classes[: len(values)], drawn)
         known = np.isfinite(width) and not getattr(self.settings.tested, "within_alphabet", False)
-        return {"classes": part.classes, "ci95_classes": width if known else None}
+        found = {"classes": part.classes, "ci95_classes": width if known else None}
+        return found | ({"drawn_classes": drawn} if part.unequal else {})
 
 
 def must_be_finite(what: str, scores: Any) -> None:
