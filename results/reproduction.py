@@ -8,7 +8,7 @@ import math
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +171,17 @@ def shape(command: Any) -> str:
 def joined(commands: pd.Series) -> str:
     """One command for all: the values that differ are joined by commas."""
     every = [words_of(command) for command in commands]
-    values = {key: list(dict.fromkeys(words[key] for words in every)) for key in every[0]}
+    values = {key: in_order(dict.fromkeys(words[key] for words in every)) for key in every[0]}
     several = any(len(found) > 1 for found in values.values())
     words = [f"{key}={','.join(map(for_hydra, found))}" for key, found in values.items()]
     start = "python -m benchmark --multirun" if several else "python -m benchmark"
     ordered = sorted(words, key=lambda word: not word.startswith("+"))
     return " ".join([start, *map(shlex.quote, ordered)])
+
+
+def in_order(values: Collection[str]) -> list[str]:
+    """Whole numbers ascending; other values as they come."""
+    return sorted(values, key=int) if all(value.isdecimal() for value in values) else list(values)
 
 
 def for_hydra(value: str) -> str:

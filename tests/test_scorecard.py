@@ -283,6 +283,11 @@ def test_a_command_stands_for_what_it_makes_alone():
     assert parts == [["fomaml5"], ["reptile1", "reptile5"]]
 
 
+def test_joined_numbers_ascend():
+    commands = pd.Series([f"python -m benchmark seed={seed} model=mlp" for seed in (15, 1, 4)])
+    assert reproduction.joined(commands) == "python -m benchmark --multirun seed=1,4,15 model=mlp"
+
+
 def test_where_and_whether_anew_a_run_was_made_is_not_said():
     command = "python -m benchmark seed=0 resume=False hydra.run.dir=there +experiment=sine"
     said = reproduction.joined(pd.Series([command]))
