@@ -13,10 +13,11 @@ from benchmark.command import tuning
 from benchmark.command.compose import CONF
 from benchmark.command.messages import with_hint
 from benchmark.command.program import BAD_INPUT, run_program
+from benchmark.command.settings import settings_of
 from benchmark.running import record, sweep
 from benchmark.running.directory import remove_if_empty
 from benchmark.running.interruption import Interrupted
-from benchmark.running.job import run, run_job, settings_of
+from benchmark.running.job import run, run_job
 from benchmark.running.summary import show_run
 from tasks.checks import ConfigError, one_line
 

@@ -18,7 +18,7 @@ import pandas as pd
 from results import formats, reading, records, schema, statistics
 from results.claims import POINTS, Claim, Finding
 from results.compare.contrasts import Measured, Side, difference_of, paired, shared_means
-from results.grouping import row_keys, rows_where, varying_keys
+from results.grouping import longest, row_keys, rows_where, varying_keys
 from results.labels import ONE_TRAINING, about_this_run, counted, row_label, show_value, tail_names
 
 Verdict = Literal["held", "not held", "undecided", "no records"]
@@ -210,13 +210,12 @@ def differences_of(
 def matched(sides: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
     """Evaluations that agree in `keys` on all sides, with the columns run_0, run_1, ... of each.
 
-    Of several on one side that of most episodes counts; the others are its start.
+    Of several on one side the longest counts.
     """
     pairs = pd.DataFrame()
     for number, side in enumerate(sides):
-        ascending = side[[*keys, *MATCHED]].sort_values("episodes")
-        longest = ascending.drop_duplicates(list(keys), keep="last")
-        own = longest.rename(columns={key: f"{key}_{number}" for key in MATCHED})
+        own = longest(side[[*keys, *MATCHED]], keys)
+        own = own.rename(columns={key: f"{key}_{number}" for key in MATCHED})
         pairs = pairs.merge(own, on=list(keys)) if number else own
     return pairs
 

@@ -143,6 +143,12 @@ def rows_where(frame: pd.DataFrame, where: dict[str, Any]) -> pd.DataFrame:
     return frame[chosen]
 
 
+def longest(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Of the rows that agree in `keys` the one of most episodes: the others are its start."""
+    ascending = rows.sort_values("episodes", kind="stable")
+    return ascending.drop_duplicates(list(keys), keep="last")
+
+
 def varying_keys(frame: pd.DataFrame) -> list[str]:
     """Columns of configuration and protocol with more than one value, the most telling first."""
     first = ["algorithm.meta_iterations", "method"]

@@ -119,4 +119,4 @@ def test_the_commit_is_that_of_this_source_and_not_of_a_project_around_it(tmp_pa
     inside = tmp_path / "site-packages" / "benchmark" / "running" / "environment.py"
     inside.parent.mkdir(parents=True)
     monkeypatch.setattr(environment, "__file__", str(inside))
-    assert environment.commit_of_project() == (None, None)
+    assert environment.commit_of_project.__wrapped__() == (None, None)

@@ -1,6 +1,7 @@
 """`benchmark.compose`: the checked settings of a command line, without the command."""
 
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.command import arguments
@@ -9,6 +10,11 @@ from benchmark.command.evaluating import with_training_of_run
 from benchmark.command.messages import explained, with_hint
 from benchmark.config import Settings, load
 from tasks.checks import ConfigError, require
+
+
+def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
+    """What a composed command line asks for, checked. Raises ConfigError."""
+    return load(with_training_of_run(cfg, overrides), overrides)
 
 
 def settings(*overrides: str) -> Settings:
@@ -20,7 +26,6 @@ def settings(*overrides: str) -> Settings:
         require(isinstance(override, str), "overrides", override, 'texts such as "seed=1"')
     try:
         arguments.check(overrides)
-        cfg = compose(*overrides)
-        return load(with_training_of_run(cfg, list(overrides)), overrides)
+        return settings_of(compose(*overrides), list(overrides))
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         raise ConfigError(with_hint(explained(error, "config", overrides))) from error

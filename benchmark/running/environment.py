@@ -1,6 +1,7 @@
 """On what a run was computed: versions, commit and machine."""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -81,8 +82,12 @@ def version(package: str) -> str | None:
         return None
 
 
+@functools.cache
 def commit_of_project() -> tuple[str | None, bool | None]:
-    """The commit of this code and whether files differ from it; (None, None) outside a checkout."""
+    """The commit of this code and whether files differ from it; (None, None) outside a checkout.
+
+    As they were when this process first asked, which is at the start of a job.
+    """
 
     folder = Path(__file__).resolve().parents[2]
 

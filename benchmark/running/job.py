@@ -13,8 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmark.command.evaluating import with_training_of_run
-from benchmark.config import Settings, load
+from benchmark.command.settings import settings_of
+from benchmark.config import Settings
 from benchmark.running import checkpoint, finished, parts, record
 from benchmark.running.apart import compute_apart
 from benchmark.running.computation import compute
@@ -27,11 +27,6 @@ from results.schema import LOCK
 from tasks.checks import ConfigError, require
 
 log = logging.getLogger(__name__)
-
-
-def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
-    """What the command line asks for, checked. Raises ConfigError."""
-    return load(with_training_of_run(cfg, overrides), overrides)
 
 
 def run_job(cfg: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from results import formats, records, statistics
 from results.compare import contrasts
 from results.compare.contrasts import Contrast, Part, Reader, Side
 from results.compare.standing import ALPHA, comparable, groups_of, narrowed, sign_of
-from results.grouping import BadOption, row_keys, summarise
+from results.grouping import BadOption, longest, row_keys, summarise
 from results.labels import (
     about_this_run,
     column_label,
@@ -103,13 +103,10 @@ def keys_of(sides: Sequence[pd.DataFrame]) -> list[str]:
 
 
 def cells_of(frame: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[str, ...], Cell]:
-    """Each cell under its name; of several evaluations of a seed, that of most episodes."""
+    """Each cell under its name; of several evaluations of a seed, the longest."""
     kept = narrowed(frame, [*keys, *STATED])
     kept = kept.reindex(columns=list(dict.fromkeys([*kept, *keys])))
-    longest = kept.sort_values("episodes", kind="stable").drop_duplicates(
-        [*keys, "seed"], keep="last"
-    )
-    kept = longest.sort_index()
+    kept = longest(kept, [*keys, "seed"]).sort_index()
     cells = summarise(kept, keys).sort_values(list(keys), ignore_index=True)
     groups, lines = groups_of(kept, cells, keys), cells.to_dict("records")
     named: Any = [(tuple(show_value(line[key]) for key in keys), line) for line in lines]

@@ -62,8 +62,13 @@ def costs_of(
     groups = groups_of(frame[[key for key in kept if key in frame]], rows, table.rows)
     runs = found.runs[[key for key in ("run", TRAINING) if key in found.runs]]
     lines: Any = rows.to_dict("records")
+    seeds = [seeds_of(groups[i]) for i in range(len(lines))]
     return pd.DataFrame(
-        {**line, **training_of(groups[i], runs), **reaching(groups[i], curves, table, target)}
+        {
+            **line,
+            **training_of(groups[i], seeds[i], runs),
+            **reaching(seeds[i], curves, table, target),
+        }
         for i, line in enumerate(lines)
     )
 
@@ -81,9 +86,8 @@ def seeds_of(evaluations: pd.DataFrame) -> pd.Series:
     return runs.set_index("run")["seed"].sort_index()
 
 
-def training_of(evaluations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
+def training_of(evaluations: pd.DataFrame, seeds: pd.Series, runs: pd.DataFrame) -> dict[str, Any]:
     """The meta-iterations and the mean seconds of training behind a row."""
-    seeds = seeds_of(evaluations)
     budgets: Any = sorted(evaluations.get(BUDGET, pd.Series()).dropna().unique())
     seconds = runs.set_index("run").reindex(seeds.index).get(TRAINING, pd.Series(dtype=float))
     return {
@@ -93,7 +97,7 @@ def training_of(evaluations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]
 
 
 def reaching(
-    evaluations: pd.DataFrame,
+    seeds: pd.Series,
     curves: Mapping[str, pd.DataFrame],
     table: Table,
     target: float | None,
@@ -101,7 +105,6 @@ def reaching(
     """The mean seconds until the learning curves of a row reach the target."""
     if target is None:
         return {}
-    seeds = seeds_of(evaluations)
     runs = seeds[seeds.index.isin([*curves])].drop_duplicates().index
     times = [first_at(curves[run], table.metric, target) for run in runs]
     reached = [time for time in times if time is not None]
