@@ -56,6 +56,10 @@ ANSWERS = {
     "--multirun hydra/launcher=ray_cluster": "hydra/launcher=ray_cluster: must have its library",
     "--multirun hydra/sweeper=tune": "hydra/sweeper=tune: must have its library installed: python",
     "--multirun hydra/launcher=slurm": "hydra/launcher=slurm: must have its library installed: py",
+    # what its plugins cannot do
+    "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be other than 0; -1 is as many as c",
+    "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0: must be at least 1",  # it would never end
+    "hydra.verbose=5": "hydra.verbose=5: must be true, false, the name of a logger or a list of",
     # what Hydra cannot sweep over
     "--multirun +experiment=sine,main": "+experiment=sine,main: must be one at a time, since it",
     "--multirun +experiment=sine budget=smoke,short": "budget=smoke,short: must be one at a time",

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,15 @@ NEEDS = {
     "hydra/launcher=slurm_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
     "hydra/launcher=ray_cluster": ("hydra_plugins.hydra_ray_launcher", "ray"),
     "hydra/sweeper=tune": ("hydra_plugins.hydra_optuna_sweeper", "tune"),
+}
+# Values on which Hydra or a plugin of it fails, or waits for ever, and what is allowed instead.
+FATAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "hydra.launcher.n_jobs": (lambda n: n == 0, "other than 0; -1 is as many as cores"),
+    "hydra.sweeper.n_jobs": (lambda n: isinstance(n, int) and n < 1, "at least 1"),
+    "hydra.verbose": (
+        lambda names: not isinstance(names, bool | str | list),
+        "true, false, the name of a logger or a list of names",
+    ),
 }
 
 
@@ -72,6 +81,9 @@ def check_one(override: Override, config_dir: str | None) -> None:
             str(v or "").strip() and not isinstance(v, list | dict) for v in values(override)
         )
         require(named, key, typed, "the path of a directory")
+    if key in FATAL and not override.is_delete():
+        fails, rule = FATAL[key]
+        require(not any(map(fails, values(override))), key, typed, rule)
     if not key.strip("@"):
         raise ConfigError(f"{override.input_line}: must be KEY=VALUE, with a key")
     is_group = key in GROUPS or "/" in key
