@@ -59,6 +59,9 @@ ANSWERS = {
     # what its plugins cannot do
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be other than 0; -1 is as many as c",
     "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0: must be at least 1",  # it would never end
+    "hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0: must be at least 1",
+    "hydra.sweeper.max_batch_size=0": "hydra.sweeper.max_batch_size=0: must be at least 1, or null",
+    "hydra.sweeper.direction=up": "hydra.sweeper.direction=up: must be minimize or maximize",
     "hydra.verbose=5": "hydra.verbose=5: must be true, false, the name of a logger or a list of",
     # what Hydra cannot sweep over
     "--multirun +experiment=sine,main": "+experiment=sine,main: must be one at a time, since it",

@@ -24,10 +24,23 @@ NEEDS = {
     "hydra/launcher=ray_cluster": ("hydra_plugins.hydra_ray_launcher", "ray"),
     "hydra/sweeper=tune": ("hydra_plugins.hydra_optuna_sweeper", "tune"),
 }
-# Values on which Hydra or a plugin of it fails, or waits for ever, and what is allowed instead.
+
+
+def below_one(value: Any) -> bool:
+    """Whether a value is a number that cannot count anything."""
+    return isinstance(value, int) and value < 1
+
+
+# On which values Hydra or a plugin of it fails, or waits for ever, and what is allowed instead.
 FATAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hydra.launcher.n_jobs": (lambda n: n == 0, "other than 0; -1 is as many as cores"),
-    "hydra.sweeper.n_jobs": (lambda n: isinstance(n, int) and n < 1, "at least 1"),
+    "hydra.sweeper.n_jobs": (below_one, "at least 1"),
+    "hydra.sweeper.n_trials": (below_one, "at least 1"),
+    "hydra.sweeper.max_batch_size": (below_one, "at least 1, or null"),
+    "hydra.sweeper.direction": (
+        lambda word: isinstance(word, str) and word not in ("minimize", "maximize"),
+        "minimize or maximize",
+    ),
     "hydra.verbose": (
         lambda names: not isinstance(names, bool | str | list),
         "true, false, the name of a logger or a list of names",
