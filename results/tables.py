@@ -220,12 +220,9 @@ def header_of(frame: pd.DataFrame) -> list[str]:
         if (value := only(frame, key)) is not None:
             facts.append(text.format(value))
     metric = "Accuracy in percent" if only(frame, "metric") == "accuracy" else "Mean squared error"
-    shots = f"evaluated with {joined(sorted(frame['shots'].dropna().unique()))} shots"
+    shots = f"evaluated with {shots_of(frame['shots'])}"
     if "task.train_shots" in frame and (trained := frame["task.train_shots"].dropna()).size:
-        shots = (
-            f"Trained with {joined(sorted(trained.unique()))} shots (task.train_shots), "
-            f"{shots} (evaluation.shots)"
-        )
+        shots = f"Trained with {shots_of(trained)} (task.train_shots), {shots} (evaluation.shots)"
     seeds = sorted(frame["seed"].dropna().unique())
     return [
         f"{metric}: {'; '.join(facts)}.",
@@ -233,6 +230,12 @@ def header_of(frame: pd.DataFrame) -> list[str]:
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {joined(seeds)}; "
         f"{episodes_of(frame)} for each number.",
     ]
+
+
+def shots_of(values: pd.Series) -> str:
+    """'1 shot', or '1, 5 shots'."""
+    shots = sorted(values.dropna().unique())
+    return f"{joined(shots)} shot{'' if shots == [1] else 's'}"
 
 
 def episodes_of(frame: pd.DataFrame) -> str:

@@ -120,6 +120,7 @@ def test_what_is_constant_is_said_once_with_both_numbers_of_shots(tmp_path):
         "(evaluation.shots)."
     )
     assert header[2] == "Seeds 0, 1, 2; 400 episodes for each number."
+    assert tables.shots_of(pd.Series([1, 1])) == "1 shot"
 
 
 @pytest.mark.parametrize(
