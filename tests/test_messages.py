@@ -116,11 +116,7 @@ def test_overrides_that_are_no_texts_are_refused():
     ("name", "text", "line"),
     [
         ("bad", b"name: a: b", "a configuration file must be YAML: mapping values are not allowed"),
-        (
-            "bytes",
-            b"name: \x80",
-            "a configuration file must be text in UTF-8: 'utf-8' codec can't dec",
-        ),
+        ("bytes", b"name: \x80", "model/bytes.yaml: must be text in UTF-8 ('utf-8' codec can't"),
         ("list", b"- list", "model=['list']: must be a group of settings"),
         (
             "target",
@@ -148,9 +144,9 @@ def test_a_broken_file_of_ones_own_is_named_in_one_line(name, text, line, tmp_pa
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / f"{name}.yaml").write_bytes(text)
     (tmp_path / "mine.py").write_text("1 / 0")
-    done = benchmark("--config-dir", str(tmp_path), f"model={name}", cwd=tmp_path)
+    done = benchmark("--config-dir", ".", f"model={name}", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"error: {line}")
-    assert done.stderr.count("\n") == 1 and (name in done.stderr or name == "bytes")
+    assert done.stderr.count("\n") == 1 and name in done.stderr
 
 
 def test_slurm_without_its_commands_is_named(monkeypatch):

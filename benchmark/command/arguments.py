@@ -142,8 +142,13 @@ def is_there(package: str) -> bool:
 
 def choices(group: str, config_dir: str | None = None) -> list[str]:
     """The names that a group's yaml files give, in conf/ and in the user's own directory."""
-    folders = [Path(CONF), *([Path(config_dir)] if config_dir else [])]
+    folders = searched(config_dir)
     return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def searched(config_dir: str | None = None) -> list[Path]:
+    """Where yaml files are looked for: conf/ and the user's own directory."""
+    return [Path(CONF), *([Path(config_dir)] if config_dir else [])]
 
 
 def values(override: Override) -> list[Any]:

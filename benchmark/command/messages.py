@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from yaml import YAMLError
@@ -42,7 +43,7 @@ def explained(error: Exception, root: str, words: Sequence[str]) -> str:
         known = known.split(" Config search path:")[0]
         return f"{group}={choice}: must be one of {', '.join(known.split())}"
     if isinstance(error, UnicodeDecodeError):
-        return f"a configuration file must be text in UTF-8: {text}"
+        return f"{holder(error.object, words)}: must be text in UTF-8 ({text})"
     if isinstance(error, YAMLError):
         return f"a configuration file must be YAML: {text}"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
@@ -58,6 +59,16 @@ def explained(error: Exception, root: str, words: Sequence[str]) -> str:
         reason, key = unresolved.groups()
         return f"{key}{typed_value(key, words)}: must be a value that can be resolved ({reason})"
     return text
+
+
+def holder(content: bytes, words: Sequence[str]) -> str:
+    """The configuration file with these bytes, which are all that a decoder's error knows of it."""
+    given = get_args_parser().parse_intermixed_args(list(words))
+    for folder in arguments.searched(given.config_dir):
+        for file in folder.rglob("*.yaml"):
+            if content in file.read_bytes():
+                return str(file)
+    return "a configuration file"
 
 
 def kind_before(error: BaseException | None) -> str:
