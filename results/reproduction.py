@@ -38,6 +38,8 @@ def page(directory: Path) -> str:
         parts += [f"## {plural.capitalize()}", table(lines, kind, labels)]
     parts += [f"Not used: {problem}." for problem in found.problems]
     parts += ["## Figure 3: ours, the drawing and the authors' code", *figure_3(found)]
+    if notes := [note for note in (shared_tail(found), full_batches(found)) if note]:
+        parts += ["## Figure 4, more closely", *notes]
     if runs := runs_table(found, lines):
         parts += ["## Runs", runs]
     return "\n\n".join(map(wrapped, filter(None, parts))) + "\n"
@@ -232,7 +234,6 @@ def figure_3(found: records.Records) -> list[str]:
         *(picture(drawing, runs) for drawing, runs, _ in figures),
         markdown_table(moments(rates)),
         distances(rates),
-        shared_tail(found),
         authors_code(rates["0.003"]["g2"]),
         two_steps(found),
     ]
@@ -282,21 +283,6 @@ def distances(rates: dict[str, At]) -> str:
     return f"Ours lie {'; '.join(texts)}.{table_3 if len(rates) > 1 else ''}"
 
 
-def shared_tail(found: records.Records) -> str:
-    """The point of figure 4a that tells the rates apart most, at both."""
-    figure, name, steps = drawn.DRAWINGS[1], "FOMAML, shared tail, cycling", 5
-    rates = (figure.rate, drawn.SLOWER.rate)
-    points = {rate: at_rate(figure.at(rate), found)[name] for rate in rates}
-    if not all(steps in at for at in points.values()):
-        return ""
-    ours = " and ".join(f"{at[steps][0]:.3f} with {rate:g}" for rate, at in points.items())
-    return (
-        "Figure 4a has the rate of table 6, 0.003: shared-tail FOMAML with cycling batches is "
-        f"drawn at {points[figure.rate][steps][1]:.3f} for {steps} inner iterations and comes to "
-        f"{ours} here."
-    )
-
-
 def authors_code(ours: dict[int, tuple[float, float]]) -> str:
     """The authors' released code against ours and the drawing, for g2."""
     code = pd.read_csv(drawn.FOLDER / "authors_code_g2.csv")
@@ -334,6 +320,41 @@ def apart(curves: At, places: set[tuple[str, int]]) -> str:
     return (
         f"{np.mean(list(far.values())):.3f} from the drawing on average, {far[name, x]:.3f} at "
         f"most ({name} at {x:,}) and {ends:.3f} at most at the ends"
+    )
+
+
+# --- figure 4, more closely -----------------------------------------------------------------------
+
+
+def shared_tail(found: records.Records) -> str:
+    """The point of figure 4a that tells the rates apart most, at both."""
+    figure, name, steps = drawn.DRAWINGS[1], "FOMAML, shared tail, cycling", 5
+    rates = (figure.rate, drawn.SLOWER.rate)
+    points = {rate: at_rate(figure.at(rate), found)[name] for rate in rates}
+    if not all(steps in at for at in points.values()):
+        return ""
+    ours = " and ".join(f"{at[steps][0]:.3f} with {rate:g}" for rate, at in points.items())
+    return (
+        "Figure 4a has the rate of table 6, 0.003: shared-tail FOMAML with cycling batches is "
+        f"drawn at {points[figure.rate][steps][1]:.3f} for {steps} inner iterations and comes to "
+        f"{ours} here."
+    )
+
+
+def full_batches(found: records.Records) -> str:
+    """What figures 4b and 4c say of one method: batches of all examples, an outer step of 1."""
+    cycling, replacement = "FOMAML, shared tail, cycling", "FOMAML, shared tail, replacement"
+    (b, size), (c, exponent) = (drawn.DRAWINGS[2], 100), (drawn.DRAWINGS[3], 0)
+    in_b, in_c = at_rate(b, found), at_rate(c, found)
+    points = [in_b[cycling].get(size), in_b[replacement].get(size), in_c[cycling].get(exponent)]
+    if None in points:
+        return ""
+    ours, theirs = ([f"{value:.3f}" for value in values] for values in zip(*points, strict=True))
+    return (
+        f"Where a batch holds all {size} examples of a task, cycling and replacement are one "
+        "method, which figure 4c has a third time, at its outer step of 1. It is drawn at "
+        f"{theirs[0]} and {theirs[1]} in figure 4b and at {theirs[2]} in figure 4c, and comes to "
+        f"{', '.join(dict.fromkeys(ours))} here: that far apart lie drawings of one method."
     )
 
 
