@@ -121,7 +121,7 @@ def cell(paper: dict[Any, Any], ours: pd.DataFrame) -> Line:
     full = ours[ours["settings"].eq("the paper's")] if len(ours) else ours
     if full.empty:
         return replace(line, budget=partial(ours))
-    best: Any = full.sort_values("seeds").iloc[-1]
+    best: Any = full.sort_values("seeds", kind="stable").iloc[-1]  # of several steps, the most
     return replace(
         line,
         ours=plus_minus(best["mean"], best["ci95"]) + in_brackets(best["ci95_new_classes"]),
