@@ -344,9 +344,14 @@ def shared_tail(found: records.Records) -> str:
 def full_batches(found: records.Records) -> str:
     """What figures 4b and 4c say of one method: batches of all examples, an outer step of 1."""
     cycling, replacement = "FOMAML, shared tail, cycling", "FOMAML, shared tail, replacement"
-    (b, size), (c, exponent) = (drawn.DRAWINGS[2], 100), (drawn.DRAWINGS[3], 0)
-    in_b, in_c = at_rate(b, found), at_rate(c, found)
-    points = [in_b[cycling].get(size), in_b[replacement].get(size), in_c[cycling].get(exponent)]
+    size = 100
+    places = (
+        ("figure 4b", cycling, size),
+        ("figure 4b", replacement, size),
+        ("figure 4c", cycling, 0),  # log2 of the outer step
+    )
+    at = {(curve.drawing.name, curve.name): curve.at for curve in drawn.curves(found)}
+    points = [at[figure, name].get(x) for figure, name, x in places]
     if None in points:
         return ""
     ours, theirs = ([f"{value:.3f}" for value in values] for values in zip(*points, strict=True))
