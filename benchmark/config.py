@@ -305,12 +305,14 @@ def check_values(plain: dict[str, Any], prefix: str = "") -> None:
     """Raise ConfigError for a number so large that no machine could make what it counts.
 
     It comes first: nothing is made in proportion to a number that has not been checked. An empty
-    text is refused too: as a path it would be the working directory.
+    text is refused too (as a path it would be the working directory), and a key that is no text.
     """
     own = str(plain.get("_target_", OWN_PACKAGES[0])).startswith(OWN_PACKAGES)
     for name, value in plain.items():
         key = f"{prefix}{'task' if name == 'tested' else name}"  # as it is typed
         if isinstance(value, dict):
+            named = all(isinstance(inner, str) for inner in value)
+            require(named, key, value, "a mapping whose keys are texts, as those of a record are")
             check_values(value, f"{key}.")
             continue
         empty = own and isinstance(value, str) and not value.strip()

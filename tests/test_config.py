@@ -97,6 +97,8 @@ REFUSED = {
     "algorithm.outer_optimizer=5": "algorithm.outer_optimizer=5: must be one of adadelta, ada",
     "algorithm.outer_optimizer=''": "algorithm.outer_optimizer=: must be a text that is not empty",
     "algorithm.outer_optimizer=[]": "algorithm.outer_optimizer=[]: must be one of adadelta, ad",
+    "algorithm.outer_optimizer={1:2}": "algorithm.outer_optimizer={1: 2}: must be a mapping whose",
+    "algorithm.outer_optimizer={true:2,a:1}": "algorithm.outer_optimizer={True: 2, 'a': 1}: must b",
     "algorithm.outer_optimizer={}": "algorithm.outer_optimizer={}: must be one of adadelta, ad",
     "algorithm.outer_optimizer={class_name:nope}": (
         "algorithm.outer_optimizer={'class_name': 'nope'}: must be one of adadelta, adafactor, adag"

@@ -58,6 +58,7 @@ ANSWERS = {
     "--multirun hydra/launcher=slurm": "hydra/launcher=slurm: must have its library installed: py",
     # what its plugins cannot do
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be other than 0; -1 is as many as c",
+    "hydra.launcher.batch_size=0": "hydra.launcher.batch_size=0: must be at least 1, or auto",
     "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0: must be at least 1",  # it would never end
     "hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0: must be at least 1",
     "hydra.sweeper.max_batch_size=0": "hydra.sweeper.max_batch_size=0: must be at least 1, or null",

@@ -34,6 +34,7 @@ def below_one(value: Any) -> bool:
 # On which values Hydra or a plugin of it fails, or waits for ever, and what is allowed instead.
 FATAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hydra.launcher.n_jobs": (lambda n: n == 0, "other than 0; -1 is as many as cores"),
+    "hydra.launcher.batch_size": (below_one, "at least 1, or auto"),
     "hydra.sweeper.n_jobs": (below_one, "at least 1"),
     "hydra.sweeper.n_trials": (below_one, "at least 1"),
     "hydra.sweeper.max_batch_size": (below_one, "at least 1, or null"),
