@@ -5,7 +5,9 @@
 names, not along its way; figure 3, which is drawn smoothed, at its end alone.
 """
 
+import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from results import records
+from results.claims import Claim
 from results.grouping import rows_where, summarise
 from results.labels import tail_names
 
@@ -189,6 +192,25 @@ class Curve:
 def curves(found: records.Records) -> list[Curve]:
     """Every drawn curve, beside what completed runs at the paper's budget measured."""
     return [curve for drawing in DRAWINGS for curve in curves_of(drawing, found)]
+
+
+def difference_drawn(claim: Claim, figures: Sequence[Curve], where: Mapping[str, Any]) -> float:
+    """What `figures` draw for the difference of a claim; NaN where they draw not all its sides.
+
+    where: the values that all its evaluations have, besides those of each side.
+    """
+    first, second, *less = [paper_at(figures, {**where, **side.where}) for side in claim.sides]
+    return first - second - (less[0] - less[1] if less else 0)
+
+
+def paper_at(figures: Sequence[Curve], where: Mapping[str, Any]) -> float:
+    """The accuracy drawn for evaluations with these values, of figure 3 at the end, or NaN."""
+    kind = (where["method"], where.get("algorithm.replacement", False))
+    for one in figures:
+        if METHODS.get(one.name, (one.name, False)) == kind:
+            here = one.points["x"].eq(where.get(one.drawing.key, META_ITERATIONS))
+            return float(one.points.loc[here, "paper"].max())
+    return math.nan
 
 
 def has_runs(found: records.Records, drawing: Drawing) -> bool:

@@ -113,14 +113,19 @@ class Outcome:
         return about_this_run(self.verdict, self.seeds)
 
     @property
-    def evidence(self) -> str:
+    def shown(self) -> list[Difference]:
         """The differences; of many, those that support the finding least."""
-        shown = self.differences
-        if len(shown) > MOST_SHOWN:
-            shown = sorted(shown, key=lambda d: d.estimate.mean - d.estimate.half_width)
-        texts = [str(difference) for difference in shown[:MOST_SHOWN]]
-        if more := len(shown) - MOST_SHOWN:
-            texts += [f"{counted(more, 'larger difference')}"] if more > 0 else []
+        if len(self.differences) <= MOST_SHOWN:
+            return self.differences
+        lowest = sorted(self.differences, key=lambda d: d.estimate.mean - d.estimate.half_width)
+        return lowest[:MOST_SHOWN]
+
+    @property
+    def evidence(self) -> str:
+        """What is shown of the differences, and what is not."""
+        texts = [str(difference) for difference in self.shown]
+        if more := len(self.differences) - len(self.shown):
+            texts.append(counted(more, "larger difference"))
         if self.differences and self.missing:
             absent = (" against ".join(claim.names) for claim in self.missing)
             texts.append(f"not recorded: {', '.join(absent)}")

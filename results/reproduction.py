@@ -67,7 +67,8 @@ which covers other characters too), and that reaches at most {scorecard.WIDEST:g
 side. *Curves*: ours lies within {drawn.TOLERANCE:g} of the drawing at its ends and at the points
 that the text names (figure 3, drawn smoothed: at its end; figure 1: the error lies below that of
 the untrained network, and the difference stands in the column of deviations). *Statements*: each
-difference that it claims lies above its bound.
+difference that it claims lies above its bound; where a figure draws it, the paper's column has it
+as drawn, which may lie below that bound too.
 
 One training says *held in this run* or *not held in this run* at most, which counts as undecided:
 another seed gives another number. *Not run yet*: there is no record with the paper's budget and

@@ -287,10 +287,10 @@ def below(line: Line, frame: pd.DataFrame, first: str, second: str) -> Line:
 
 def statements(found: records.Records, table: Sequence[Line], theory_file: Path) -> list[Line]:
     """What the text says, as `results.findings` judges the runs behind curves and `table`."""
+    figures = drawn.curves(found)
     tables = {run for line in table for run in line.runs}
-    figures = {run for one in drawn.curves(found) for run in one.runs}
-    ours = of_runs(found, tables | figures)
-    lines = [statement(finding, ours) for finding in paper.STATEMENTS]
+    ours = of_runs(found, tables | {run for one in figures for run in one.runs})
+    lines = [statement(finding, ours, figures) for finding in paper.STATEMENTS]
     lines += [joint_training(found), order_of_ends(found), *theory(theory_file)]
     return sorted(lines, key=lambda line: section(line.place))
 
@@ -313,7 +313,7 @@ def of_runs(found: records.Records, runs: Iterable[str]) -> records.Records:
     return replace(found, evaluations=evaluations, curves=curves)
 
 
-def statement(finding: Finding, ours: records.Records) -> Line:
+def statement(finding: Finding, ours: records.Records, figures: Sequence[drawn.Curve]) -> Line:
     """One finding; of several settings the one with the most seeds counts."""
     line = Line("statement", finding.source, finding.statement)
     outcomes = [o for o in findings.check(ours, [finding]) if o.differences]
@@ -322,12 +322,26 @@ def statement(finding: Finding, ours: records.Records) -> Line:
     best = max(outcomes, key=lambda outcome: outcome.seeds)
     return replace(
         line,
+        paper=as_drawn(best, figures),
         ours=best.evidence,
         holds=best.verdict,
         seeds=best.seeds,
         budget="the paper's",
         runs=runs_of(best, ours),
     )
+
+
+def as_drawn(outcome: findings.Outcome, figures: Sequence[drawn.Curve]) -> str:
+    """The differences that an outcome shows as the paper's figure draws them, in this order."""
+    finding = outcome.finding
+    figure = [one for one in figures if finding.source.endswith(one.drawing.name)]
+    if finding.curve:  # the mean along a curve, which is drawn smoothed
+        return ""
+    values = [drawn.difference_drawn(d.claim, figure, finding.study) for d in outcome.shown]
+    if all(map(math.isnan, values)):
+        return ""
+    texts = ["not drawn" if math.isnan(value) else f"{100 * value:+.1f}" for value in values]
+    return f"drawn: {'; '.join(texts)}"
 
 
 def runs_of(outcome: findings.Outcome, found: records.Records) -> tuple[str, ...]:

@@ -192,6 +192,35 @@ def test_statements_hold_with_the_papers_settings_alone(tmp_path):
     assert (line.seeds, len(line.runs)) == (1, 2)
 
 
+def test_beside_a_statements_differences_stand_those_of_the_drawing(tmp_path):
+    batches = [RECORDS / f"overlap_{name}_40000" for name in ("batch", "iterations")]
+    here, none = records.read_records(batches), tmp_path / "none.csv"
+    drawings = pd.read_csv(drawn.FOLDER / "figure4b.csv").set_index(["curve", "inner_batch"])
+    tail, cycling, anew = (
+        100 * drawings["accuracy"][f"FOMAML, {kind}"]
+        for kind in ("separate tail, cycling", "shared tail, cycling", "shared tail, replacement")
+    )
+    paper = {x.place[-2:] + " " + x.what: x.paper for x in statements(here, [], none)}
+    (kept,) = (text for what, text in paper.items() if what.startswith("4b Separate-tail"))
+    assert kept == f"drawn: {tail[75] - tail[25]:+.1f}"
+    (gradual,) = (text for what, text in paper.items() if what.startswith("4b From batches"))
+    assert gradual == f"drawn: {cycling[25] - cycling[30] - (anew[25] - anew[30]):+.1f}"
+    (flat,) = (text for what, text in paper.items() if what.startswith("4a Separate-tail"))
+    assert flat == ""  # the drawing, as read, has its ends alone
+
+
+def test_of_what_is_not_drawn_it_is_said(tmp_path):
+    sizes = {25: "overlap_iterations_40000/reptile_4steps_cycling"}
+    sizes[101] = "overlap_batch_40000/reptile_100examples_cycling"
+    documents = [like(run, inner_batch=size) for size, run in sizes.items()]
+    shared = like("overlap_batch_40000/fomaml_100examples_cycling", inner_batch=32)
+    pivot = like("overlap_iterations_40000/fomaml_4steps_cycling")
+    five = like("overlap_batch_40000/fomaml_5examples_cycling")
+    here = found(tmp_path, *documents, shared, pivot, five)
+    lines = [x for x in statements(here, [], tmp_path / "none.csv") if x.place.endswith("4b")]
+    assert [line.paper for line in lines if line.ours] == ["drawn: +9.0; not drawn", ""]
+
+
 def test_other_settings_are_no_seeds_of_a_curve(tmp_path):
     """Runs without rotations or with another network do not stand beside the paper's."""
     same = [like("combinations_40000/g2", seed) for seed in range(3)]
