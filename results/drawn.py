@@ -94,6 +94,10 @@ class Drawing:
     def picture(self) -> str:
         return re.sub(r"\W+", "_", f"paper {self.name}{self.note}")
 
+    def x_of(self, value: Any) -> Any:
+        """Where a value of `key`, or a column of them, stands along x."""
+        return np.log2(value) if self.x == "log2_outer_step" else value
+
     def at(self, rate: float) -> "Drawing":
         """The same figure, to be set beside runs with another inner learning rate."""
         where = {**self.where, "algorithm.inner_learning_rate": rate}
@@ -207,8 +211,10 @@ def paper_at(figures: Sequence[Curve], where: Mapping[str, Any]) -> float:
     """The accuracy drawn for evaluations with these values, of figure 3 at the end, or NaN."""
     kind = (where["method"], where.get("algorithm.replacement", False))
     for one in figures:
-        if METHODS.get(one.name, (one.name, False)) == kind:
-            here = one.points["x"].eq(where.get(one.drawing.key, META_ITERATIONS))
+        drawing = one.drawing
+        agrees = all(where.get(key, value) == value for key, value in drawing.where.items())
+        if agrees and METHODS.get(one.name, (one.name, False)) == kind:
+            here = one.points["x"].eq(drawing.x_of(where.get(drawing.key, META_ITERATIONS)))
             return float(one.points.loc[here, "paper"].max())
     return math.nan
 
@@ -257,8 +263,7 @@ def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.Da
             points = found.curves[found.curves["run"].isin(full["run"])]
             full = pd.concat([points[points["iteration"] < META_ITERATIONS], full])
     cells = summarise(full, [drawing.key]).rename(columns={drawing.key: "x"})
-    if drawing.x == "log2_outer_step":
-        cells["x"] = np.log2(cells["x"].astype(float))
+    cells["x"] = drawing.x_of(cells["x"].astype(float))
     return cells[columns].astype(float).assign(runs=cells["runs"])
 
 

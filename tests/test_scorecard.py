@@ -221,6 +221,16 @@ def test_of_what_is_not_drawn_it_is_said(tmp_path):
     assert [line.paper for line in lines if line.ours] == ["drawn: +9.0; not drawn", ""]
 
 
+def test_what_is_drawn_is_looked_up_where_it_stands():
+    figures = drawn.curves(records.read_records([RECORDS / "overlap_batch_40000"]))
+    shared = {"method": "FOMAML, shared tail", "algorithm.outer_step": 0.25}
+    (step,) = (one for one in figures if one.drawing.name == "figure 4c")
+    axis = pd.read_csv(drawn.FOLDER / "figure4c.csv").set_index("log2_outer_step")["accuracy"]
+    for size, accuracy in ((100, axis[-2]), (25, np.nan)):  # 4c has batches of 100 alone
+        value = drawn.paper_at([step], shared | {"algorithm.inner_batch": size})
+        assert value == pytest.approx(accuracy, nan_ok=True)
+
+
 def test_other_settings_are_no_seeds_of_a_curve(tmp_path):
     """Runs without rotations or with another network do not stand beside the paper's."""
     same = [like("combinations_40000/g2", seed) for seed in range(3)]
