@@ -155,8 +155,9 @@ class Curve:
     """A drawn curve and ours.
 
     Attributes:
-        points: a line for each drawn x, ascending: x, paper; and where we have it mean, ci95,
-            seeds, episodes (shares from 0 to 1), difference.
+        points: a line for each x, ascending: what is drawn there, paper; and where we have it
+            mean, ci95, seeds, episodes (shares from 0 to 1), difference. Figure 4 has ours also
+            where nothing is drawn, figure 3 at the drawn moments alone.
         evaluations: ours, at the paper's budget.
         partial: our largest number of meta-iterations below the paper's, or 0; such runs are not
             among the points.
@@ -176,9 +177,9 @@ class Curve:
     @property
     def anchors(self) -> pd.DataFrame:
         """The points that decide; of figure 3, whose curves are smoothed, the end alone."""
-        x = self.points["x"]
+        x = self.drawn["x"]
         ends = [x.iloc[-1]] if self.drawing.name == "figure 3" else [x.iloc[0], x.iloc[-1]]
-        return self.points[x.isin([*ends, *NAMED.get((self.drawing.name, self.name), ())])]
+        return self.drawn[x.isin([*ends, *NAMED.get((self.drawing.name, self.name), ())])]
 
     @property
     def at(self) -> dict[int, tuple[float, float]]:
@@ -187,9 +188,14 @@ class Curve:
         return {int(point["x"]): (point["mean"], point["paper"]) for point in there}
 
     @property
+    def drawn(self) -> pd.DataFrame:
+        """The points that the paper draws."""
+        return self.points[self.points["paper"].notna()]
+
+    @property
     def measured(self) -> pd.DataFrame:
-        """The points that we have."""
-        return self.points[self.points["mean"].notna()]
+        """Those of them that we have."""
+        return self.drawn[self.drawn["mean"].notna()]
 
 
 @lru_cache(maxsize=1)  # asked for by several parts of a page
@@ -246,7 +252,8 @@ def beside(
     others: Any = ours["algorithm.meta_iterations"].dropna() if len(ours) else []
     measured = along(drawing, full, found)
     points = drawn.rename(columns={drawing.x: "x", "accuracy": "paper"}).drop(columns="curve")
-    points = points.merge(measured, on="x", how="left").sort_values("x", ignore_index=True)
+    how: Any = "left" if drawing.key == "iteration" else "outer"
+    points = points.merge(measured, on="x", how=how).sort_values("x", ignore_index=True)
     points["difference"] = points["mean"] - points["paper"]
     partial = max((int(n) for n in others if n < META_ITERATIONS), default=0)
     return Curve(drawing, name, points, full, partial)

@@ -38,8 +38,8 @@ def page(directory: Path) -> str:
         parts += [f"## {plural.capitalize()}", table(lines, kind, labels)]
     parts += [f"Not used: {problem}." for problem in found.problems]
     parts += ["## Figure 3: ours, the drawing and the authors' code", *figure_3(found)]
-    if notes := [note for note in (shared_tail(found), full_batches(found)) if note]:
-        parts += ["## Figure 4, more closely", *notes]
+    if about := [*filter(None, [*figure_4(found), shared_tail(found), full_batches(found)])]:
+        parts += ["## Figure 4: ours and the drawing", *about]
     if runs := runs_table(found, lines):
         parts += ["## Runs", runs]
     return "\n\n".join(map(wrapped, filter(None, parts))) + "\n"
@@ -244,10 +244,11 @@ def at_rate(drawing: drawn.Drawing, found: records.Records) -> At:
     return {curve.name: curve.at for curve in drawn.curves_of(drawing, found)}
 
 
-def picture(drawing: drawn.Drawing, runs: str) -> str:
+def picture(drawing: drawn.Drawing, *folders: str) -> str:
     """The marker of a generated figure, and the figure."""
+    runs = " ".join(f"results/published/{folder}" for folder in folders)
     return (
-        f"<!-- figure {drawing.picture} results/published/{runs} -->\n"
+        f"<!-- figure {drawing.picture} {runs} -->\n"
         f"![The paper's {drawing.name}, thin and grey, and ours{drawing.note}]"
         f"(../results/published/figures/{drawing.picture}.png)"
     )
@@ -324,7 +325,21 @@ def apart(curves: At, places: set[tuple[str, int]]) -> str:
     )
 
 
-# --- figure 4, more closely -----------------------------------------------------------------------
+# --- figure 4 -------------------------------------------------------------------------------------
+
+FIGURE_4 = {
+    "figure 4a": ["overlap_iterations_40000"],
+    "figure 4b": ["overlap_batch_40000", "overlap_iterations_40000"],  # the latter: batches of 25
+}
+"""The folders of the records beside each drawing."""
+
+
+def figure_4(found: records.Records) -> list[str]:
+    """The pictures of those figures of which a curve has been run at its ends."""
+    whole = {c.drawing.name for c in drawn.curves(found) if c.anchors["mean"].notna().all()}
+    figures = [drawing for drawing in drawn.DRAWINGS if drawing.name in FIGURE_4.keys() & whole]
+    pictures = [picture(drawing, *FIGURE_4[drawing.name]) for drawing in figures]
+    return [*pictures, "Ours was measured where there are marks."] if pictures else []
 
 
 def shared_tail(found: records.Records) -> str:

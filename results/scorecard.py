@@ -198,7 +198,7 @@ def budget(one: drawn.Curve) -> str:
     """How much of a curve has been run."""
     if len(one.measured):
         whole = one.anchors["mean"].notna().all()
-        return "the paper's" if whole else f"{len(one.measured)} of its {len(one.points)} points"
+        return "the paper's" if whole else f"{len(one.measured)} of its {len(one.drawn)} points"
     return f"so far {one.partial:,} of {drawn.META_ITERATIONS:,} iterations" if one.partial else ""
 
 

@@ -8,7 +8,7 @@ A block stands between its marker and `<!-- end -->`, and the marker says what i
     <!-- studies PATTERN -->     conf/experiment: those whose title matches PATTERN, with their cost
     <!-- csv FILE KEY=VALUE -->  the lines of a CSV that have these values; what never varies below
 
-A picture stands below `<!-- figure NAME DIR -->`: the figure NAME of the records in DIR.
+A picture stands below `<!-- figure NAME DIR... -->`: the figure NAME of the records in DIR...
 """
 
 import contextlib
@@ -39,7 +39,7 @@ BLOCK = re.compile(
     r".*?<!-- end -->",
     re.DOTALL,
 )
-FIGURE = re.compile(r"<!-- figure (?P<name>\S+) (?P<records>\S+) -->\n!\[.*?\]\((?P<file>\S+)\)")
+FIGURE = re.compile(r"<!-- figure (?P<name>\S+) (?P<records>.+) -->\n!\[.*?\]\((?P<file>\S+)\)")
 SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z±])")
 WIDTH = 110
 OWN = "Differs too"  # begins the sentence about what else varies in one table
@@ -182,10 +182,11 @@ MAKERS: dict[str, Callable[[str], Block]] = {
 
 
 @functools.cache
-def figures_of(directory: str) -> dict[str, gallery.Picture]:
-    """Every figure of the records in a directory of the project; a page shows several of them."""
+def figures_of(directories: str) -> dict[str, gallery.Picture]:
+    """Every figure of the records in directories of the project; a page shows several of them."""
+    paths = [PROJECT / directory for directory in directories.split()]
     with plotting.style():
-        return gallery.all_figures(records.read_records([PROJECT / directory]))
+        return gallery.all_figures(records.read_records(paths))
 
 
 def draw_figures(page: Path, project: Path) -> list[Path]:

@@ -129,6 +129,18 @@ def test_a_curve_without_all_its_anchors_is_not_run_yet():
     assert list(whole.anchors["x"]) == [1, 4, 5, 15]
 
 
+def test_points_of_ours_that_are_not_drawn_are_kept_but_decide_nothing():
+    here = records.read_records([RECORDS / "overlap_iterations_40000"])
+    (one,) = (
+        curve
+        for curve in drawn.curves(here)
+        if (curve.drawing.name, curve.name) == ("figure 4a", "FOMAML, separate tail, cycling")
+    )
+    assert list(one.points["x"]) == [1, 2, 3, 4, 15] and list(one.measured["x"]) == [1, 15]
+    assert np.isnan(one.points["paper"][3]) and one.points["mean"][3] > 0.9
+    assert list(one.anchors["x"]) == [1, 15] and len(one.drawn) == 4
+
+
 def test_the_order_of_ends_is_refuted_by_one_pair_the_other_way(tmp_path):
     same = order_of_ends(figure_3(tmp_path / "same", ends()))
     assert (same.verdict, same.seeds) == ("reproduced", 3)

@@ -114,8 +114,8 @@ def beside_the_paper(points: pd.DataFrame, x_name: str) -> Figure:
     """Our curves over those that the paper draws, which are thin and grey.
 
     Args:
-        points: a line for each point of a drawn curve: curve (its name), x, paper, and where we
-            have it mean and ci95 (shares from 0 to 1), seeds.
+        points: a line for each point of a curve: curve (its name), x, and where there are any the
+            paper's accuracy, paper, and ours: mean and ci95 (shares from 0 to 1), seeds.
     """
     names: list[Any] = sorted(points["curve"].unique().tolist(), key=rank)
     rows = [row for name in names for row in both(name, points[points["curve"] == name])]
@@ -138,7 +138,7 @@ def both(name: Any, curve: pd.DataFrame) -> "list[Row]":
         "algorithm.replacement": replacement,
     }
     curve = curve.assign(metric="accuracy").sort_values("x")
-    theirs = curve[["x", "metric"]].assign(mean=curve["paper"], ci95=nan)
+    theirs = curve[["x", "metric"]].assign(mean=curve["paper"], ci95=nan).dropna(subset="mean")
     paper = {**values, "method": f"{method_name(method)}, {PAPER}"}
     ours = curve[curve["mean"].notna()]
     return [Row(paper, theirs)] + ([Row(values, ours)] if len(ours) else [])
