@@ -24,7 +24,7 @@ from benchmark.command.messages import explained
 from benchmark.running.interruption import Interruption
 from benchmark.running.startup import usable_cores
 from benchmark.studies.reproduce import costs, queue, records
-from benchmark.studies.reproduce.parts import NOT_HERE, PARTS, Run, all_runs
+from benchmark.studies.reproduce.parts import NOT_HERE, PARTS, Run, all_runs, once
 from tasks.checks import ConfigError
 
 PROJECT = Path(__file__).parents[3]
@@ -113,10 +113,13 @@ def spend(options: argparse.Namespace, hours: float, seeds: int, place: Path) ->
     ordered = queue.batches(missing, cost)
     picked = queue.chosen(ordered, hours)
     print(listing(ordered, picked, hours))
-    print(f"Runs completed so far: {len(runs) - len(missing)} of {len(runs)}.")
+    total = queue.hours(once(missing), cost)
+    print(f"All that is left takes {total:.1f} hours here; {hours:g} are to be spent now.")
+    print(f"Runs completed so far: {len(once(runs)) - len(once(missing))} of {len(once(runs))}.")
     if options.plan or not picked:
         return 0
-    return work(list(queue.in_order(picked)), hours, None if options.into else place)
+    picked_runs = once(run for batch in picked for run in batch.runs)
+    return work(picked_runs, hours, None if options.into else place)
 
 
 def listing(ordered: Sequence[queue.Batch], picked: Sequence[queue.Batch], hours: float) -> str:
@@ -136,11 +139,7 @@ def listing(ordered: Sequence[queue.Batch], picked: Sequence[queue.Batch], hours
     ]
     rows += [[place, what, "", "", "", "", "", why] for place, what, why in NOT_HERE]
     header = ["of", "what", "seed", "runs left", "hours", "settles", "an hour", "when"]
-    total = sum(batch.hours for batch in ordered)
-    said = (
-        "settles: cells, curves and statements; a further seed counts a half, a third ...\n"
-        f"All that is left takes {total:.1f} hours here; {hours:g} are to be spent now."
-    )
+    said = "settles: cells, curves and statements; a further seed counts a half, a third ..."
     return f"{tabulate(rows, header, disable_numparse=True)}\n{said}"
 
 

@@ -6,7 +6,7 @@ experiment's own sweep, once for each seed.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -41,23 +41,45 @@ class Part:
 REPTILE = ("algorithm=reptile",)
 MAML = ("algorithm=maml",)
 FIRST_ORDER = ("algorithm=maml_first_order",)
-SEPARATE = ("algorithm=fomaml_separate", "algorithm.inner_batch=range(5,80,5)")  # 15 of 20 shots
+SHARED = ("algorithm=fomaml,fomaml_replacement",)
+SEPARATE = ("algorithm=fomaml_separate",)
+ONE_SHOT, FIVE_SHOT = ("task.train_shots=1",), ("task.train_shots=5",)
+
+ENDS = ("algorithm.inner_steps=1,4,15",)  # of figure 4a, with where its statements begin
+ENDS_AND_DROP = ("algorithm.inner_steps=1,3,4,5,15",)
+BATCHES = ("algorithm.inner_batch=5,25,100",)  # the same of figure 4b
+BATCHES_AND_DROP = ("algorithm.inner_batch=5,25,30,100",)
+UP_TO_15_SHOTS = ("algorithm.inner_batch=5,25,75",)  # a separate tail holds back 5 of 20
+ALL_UP_TO_15_SHOTS = ("algorithm.inner_batch=range(5,80,5)",)
+OUTER_ENDS = ("algorithm.outer_step=0.00390625,1.0,64.0",)
 
 PARTS = (
     Part("table 2", "Reptile, 5-way", "omniglot_5way", 5, REPTILE),
     Part("table 2", "Reptile, 20-way", "omniglot_20way", 4, REPTILE),
-    Part("table 2", "MAML, 5-way", "omniglot_5way_maml", 2, MAML),
-    Part("table 2", "MAML, 20-way", "omniglot_20way_maml", 2, MAML),
-    Part("table 2", "first-order MAML, 5-way", "omniglot_5way_maml", 2, FIRST_ORDER),
-    Part("table 2", "first-order MAML, 20-way", "omniglot_20way_maml", 2, FIRST_ORDER),
+    Part("table 2", "MAML, 5-way 1-shot", "omniglot_5way_maml", 1, MAML + ONE_SHOT),
+    Part("table 2", "MAML, 5-way 5-shot", "omniglot_5way_maml", 1, MAML + FIVE_SHOT),
+    Part("table 2", "MAML, 20-way 1-shot", "omniglot_20way_maml", 1, MAML + ONE_SHOT),
+    Part("table 2", "MAML, 20-way 5-shot", "omniglot_20way_maml", 1, MAML + FIVE_SHOT),
+    Part("table 2", "FOMAML, 5-way 1-shot", "omniglot_5way_maml", 1, FIRST_ORDER + ONE_SHOT),
+    Part("table 2", "FOMAML, 5-way 5-shot", "omniglot_5way_maml", 1, FIRST_ORDER + FIVE_SHOT),
+    Part("table 2", "FOMAML, 20-way 1-shot", "omniglot_20way_maml", 1, FIRST_ORDER + ONE_SHOT),
+    Part("table 2", "FOMAML, 20-way 5-shot", "omniglot_20way_maml", 1, FIRST_ORDER + FIVE_SHOT),
     Part("figure 1", "sine waves", "sine", 3),
     Part("section 5.1", "theory", THEORY, 3),
-    Part("figure 3", "combinations of inner gradients", "combinations", 17),
-    Part("figure 4a", "overlap: inner iterations", "overlap_iterations", 8),
-    Part("figure 4b", "overlap: size of the inner batch", "overlap_batch", 5),
-    Part("figure 4b", "the same, separate tail", "overlap_batch", 2, SEPARATE),
-    Part("figure 4c", "overlap: outer step", "overlap_step", 2),
+    Part("figure 3", "combinations of inner gradients", "combinations", 18),
+    Part("figure 4a", "Reptile", "overlap_iterations", 2, REPTILE + ENDS),
+    Part("figure 4a", "FOMAML, shared tail", "overlap_iterations", 5, SHARED + ENDS_AND_DROP),
+    Part("figure 4a", "FOMAML, separate tail", "overlap_iterations", 2, SEPARATE + ENDS),
+    Part("figure 4b", "Reptile", "overlap_batch", 2, REPTILE + BATCHES),
+    Part("figure 4b", "FOMAML, shared tail", "overlap_batch", 4, SHARED + BATCHES_AND_DROP),
+    Part("figure 4b", "FOMAML, separate tail", "overlap_batch", 2, SEPARATE + UP_TO_15_SHOTS),
+    Part("figure 4c", "FOMAML, shared tail", "overlap_step", 2, OUTER_ENDS),
+    Part("figure 4a", "all its points", "overlap_iterations", 0),
+    Part("figure 4b", "all its points", "overlap_batch", 0),
+    Part("figure 4b", "all, separate tail", "overlap_batch", 0, SEPARATE + ALL_UP_TO_15_SHOTS),
+    Part("figure 4c", "all its points", "overlap_step", 0),
 )
+"""The points of figure 4 between those that are judged settle nothing: they draw the curves."""
 
 NOT_HERE = (("table 1", "Mini-ImageNet", "needs images that this project does not bring"),)
 """Reported by the paper, but not in the queue: place, what, why."""
@@ -89,11 +111,15 @@ class Run:
 
 
 def all_runs(parts: Sequence[Part], seeds: int, given: Sequence[str], directory: Path) -> list[Run]:
-    """The runs of all parts; one that two of them need stands with the first."""
+    """The runs of all parts; a training that two of them need stands with both."""
+    return [run for part in parts for run in runs_of(part, seeds, given, directory)]
+
+
+def once(runs: Iterable[Run]) -> list[Run]:
+    """The runs, each training with the first part that needs it."""
     by_directory: dict[Path, Run] = {}
-    for part in parts:
-        for run in runs_of(part, seeds, given, directory):
-            by_directory.setdefault(run.directory, run)
+    for run in runs:
+        by_directory.setdefault(run.directory, run)
     return list(by_directory.values())
 
 
@@ -117,9 +143,10 @@ def runs_of(part: Part, seeds: int, given: Sequence[str], directory: Path) -> li
 def one_run(
     part: Part, seed: int, words: Sequence[str], plain: dict[str, Any], directory: Path
 ) -> Run:
-    """A run in a directory that says what it is; equal only for the same training."""
+    """A run in a directory that says what it is; the same one only for the same training."""
     overrides = (f"+experiment={part.experiment}", *words, f"seed={seed}")
-    said = [part.experiment, plain["algorithm"]["name"], f"seed{seed}", fingerprint(plain)[:HASH]]
+    names = [plain[group]["name"] for group in ("task", "algorithm")]
+    said = [*names, f"seed{seed}", fingerprint(plain)[:HASH]]
     name = re.sub(r"[^\w.+-]", "_", "-".join(said))
     return Run(part, seed, overrides, directory / name, plain)
 

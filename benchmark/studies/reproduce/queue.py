@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -206,9 +206,3 @@ class Queue:
         while self.running:
             self.sleep(SECONDS_BETWEEN_LOOKS)
             self.look()
-
-
-def in_order(picked: Sequence[Batch]) -> Iterator[Run]:
-    """The runs of all batches."""
-    for batch in picked:
-        yield from batch.runs
