@@ -176,28 +176,21 @@ def keeps(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFram
 def full_batches_are_poor(frame: pd.DataFrame) -> list[Claim]:
     """At each outer step, shared tail with batches of 100 is below its rivals with them.
 
-    Without rivals, it is below shared tail with disjoint batches of 25.
+    Where a step has no rivals, it is below shared tail with disjoint batches of 25.
     """
     shared = {**SHARED, BATCH: 100}
-    steps = values_of(frame, shared, OUTER)
-    rivals = [("Reptile", REPTILE), ("separate tail", SEPARATE)]
-    claims = [
-        Claim(
-            Side(f"outer step {show_value(step)}: {name}", {**kind, BATCH: 100, OUTER: step}),
-            Side("shared tail", {**shared, OUTER: step}),
-        )
-        for step in steps
-        for name, kind in rivals
-        if step in values_of(frame, {**kind, BATCH: 100}, OUTER)
-    ]
     disjoint = {**SHARED, BATCH: 25, REPLACEMENT: False}
-    return claims or [
-        Claim(
-            Side(f"outer step {show_value(step)}: batches of 25", disjoint),
-            Side("of 100", {**shared, OUTER: step}),
-        )
-        for step in steps
-    ]
+    claims = []
+    for step in values_of(frame, shared, OUTER):
+        label, poor = f"outer step {show_value(step)}", {**shared, OUTER: step}
+        rivals = [
+            Claim(Side(f"{label}: {name}", better), Side("shared tail", poor))
+            for name, kind in (("Reptile", REPTILE), ("separate tail", SEPARATE))
+            if len(rows_where(frame, better := {**kind, BATCH: 100, OUTER: step}))
+        ]
+        of_25 = Claim(Side(f"{label}: batches of 25", disjoint), Side("of 100", poor))
+        claims += rivals or [of_25]
+    return claims
 
 
 def transduction_helps(_: pd.DataFrame) -> list[Claim]:

@@ -330,6 +330,7 @@ def apart(curves: At, places: set[tuple[str, int]]) -> str:
 FIGURE_4 = {
     "figure 4a": ["overlap_iterations_40000"],
     "figure 4b": ["overlap_batch_40000", "overlap_iterations_40000"],  # the latter: batches of 25
+    "figure 4c": ["overlap_step_40000", "overlap_batch_40000"],  # the latter: an outer step of 1
 }
 """The folders of the records beside each drawing."""
 

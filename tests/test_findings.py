@@ -371,6 +371,19 @@ def test_full_batches_without_rivals_are_compared_with_disjoint_ones(tmp_path):
     assert outcome.verdict == "held" and len(outcome.differences) == 2
 
 
+def test_every_outer_step_with_full_batches_counts_whether_it_has_rivals_or_not(tmp_path):
+    sweep(tmp_path, SHARED, "inner_batch", {25: 0.8})
+    sweep(tmp_path, REPTILE, "inner_batch", {100: 0.9}, **{"algorithm.outer_step": 0.1})
+    for step, accuracy in [(0.1, 0.5), (0.5, 0.9)]:
+        sweep(tmp_path, SHARED, "inner_batch", {100: accuracy}, **{"algorithm.outer_step": step})
+    outcome = judged(tmp_path, "full batches are poor at every outer step")
+    assert outcome.verdict == "not held"
+    assert outcome.evidence == (
+        "outer step 0.1: Reptile 90.00 against shared tail 50.00: +40.00 ± 0.00; "
+        "outer step 0.5: batches of 25 80.00 against of 100 90.00: -10.00 ± 0.00"
+    )
+
+
 def test_batches_are_compared_at_the_same_outer_step(tmp_path):
     sweep(tmp_path, REPTILE, "inner_batch", {25: 0.8, 50: 0.8})
     sweep(tmp_path, REPTILE, "inner_batch", {100: 0.1}, **{"algorithm.outer_step": 1.0})
