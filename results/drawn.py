@@ -156,8 +156,8 @@ class Curve:
 
     Attributes:
         points: a line for each x, ascending: what is drawn there, paper; and where we have it
-            mean, ci95, seeds, episodes (shares from 0 to 1), difference. Figure 4 has ours also
-            where nothing is drawn, figure 3 at the drawn moments alone.
+            mean, ci95, seeds, episodes (shares from 0 to 1), interval_over, difference. Figure 4
+            has ours also where nothing is drawn, figure 3 at the drawn moments alone.
         evaluations: ours, at the paper's budget.
         partial: our largest number of meta-iterations below the paper's, or 0; such runs are not
             among the points.
@@ -260,7 +260,7 @@ def beside(
 
 
 def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.DataFrame:
-    """Our points: x, mean, ci95, seeds, episodes, and their runs."""
+    """Our points: x, mean, ci95, seeds, episodes, interval_over, and their runs."""
     columns = ["x", "mean", "ci95", "seeds", "episodes"]
     if full.empty:
         return pd.DataFrame(columns=columns, dtype=float)
@@ -271,7 +271,7 @@ def along(drawing: Drawing, full: pd.DataFrame, found: records.Records) -> pd.Da
             full = pd.concat([points[points["iteration"] < META_ITERATIONS], full])
     cells = summarise(full, [drawing.key]).rename(columns={drawing.key: "x"})
     cells["x"] = drawing.x_of(cells["x"].astype(float))
-    return cells[columns].astype(float).assign(runs=cells["runs"])
+    return cells.astype(dict.fromkeys(columns, float))[[*columns, "interval_over", "runs"]]
 
 
 def of_curve(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -614,6 +614,14 @@ def test_the_papers_curves_are_grey_under_ours_and_the_deviation_is_a_number():
     assert float(caption.split(" at most")[0].rsplit(" ", 1)[1]) >= round(worst / 100, 3)
 
 
+@pytest.mark.parametrize("kinds", [["episodes"], ["seeds"], ["episodes", "seeds"]])
+def test_beside_the_paper_the_axis_names_every_kind_of_interval_that_is_drawn(kinds):
+    points = pd.DataFrame({"curve": "g1", "x": [1.0, 2.0], "paper": 0.5, "mean": 0.6, "ci95": 0.1})
+    ours = points.assign(interval_over=[kinds[0], kinds[-1]])
+    (ax,) = curves.beside_the_paper(ours, "inner steps").axes
+    assert ax.get_ylabel() == f"accuracy (%)\n95 % interval over {' or '.join(kinds)}"
+
+
 def test_another_inner_rate_has_a_picture_of_its_own():
     found = records.read_records([PROJECT / "results/published/combinations_40000_rate_0.001"])
     pictures = gallery.of_the_paper(found)

@@ -115,14 +115,13 @@ def beside_the_paper(points: pd.DataFrame, x_name: str) -> Figure:
 
     Args:
         points: a line for each point of a curve: curve (its name), x, and where there are any the
-            paper's accuracy, paper, and ours: mean and ci95 (shares from 0 to 1), seeds.
+            paper's accuracy, paper, and ours: mean and ci95 (shares from 0 to 1), interval_over.
     """
+    points = points.assign(metric="accuracy")
     names: list[Any] = sorted(points["curve"].unique().tolist(), key=rank)
     rows = [row for name in names for row in both(name, points[points["curve"] == name])]
     looks = palette.looks(row.values["method"] for row in rows if not row.reference)
-    ours = points[points["mean"].notna()]
-    over = "seeds" if ours["seeds"].gt(1).all() else "episodes"
-    y_name = f"accuracy (%)\n95 % interval over {over}"
+    y_name = score_name(points[points["mean"].notna()])
     own = [row for row in rows if not row.reference]
     lines = lines_of(rows, panels_of(own, panel_keys(own)), looks, x_name)
     return draw(lines, x_name, y_name, percent=True)
@@ -137,7 +136,7 @@ def both(name: Any, curve: pd.DataFrame) -> "list[Row]":
         STEPS: getattr(combination(method), "steps", None),
         "algorithm.replacement": replacement,
     }
-    curve = curve.assign(metric="accuracy").sort_values("x")
+    curve = curve.sort_values("x")
     theirs = curve[["x", "metric"]].assign(mean=curve["paper"], ci95=nan).dropna(subset="mean")
     paper = {**values, "method": f"{method_name(method)}, {PAPER}"}
     ours = curve[curve["mean"].notna()]
