@@ -125,8 +125,19 @@ def paper_block(arguments: str) -> Block:
         method = "Reptile + transduction" if cell["transductive"] else "Reptile"
         rows.setdefault(f"{method}, the paper", {})[column] = percent(cell, "published")
         rows.setdefault(f"{method}, here", {})[column] = percent(cell, "mean") + reached(cell)
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("accuracy in percent")
-    return Block(table.reset_index().to_markdown(index=False, disable_numparse=True))
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("accuracy in percent")
+    table = frame.reset_index().to_markdown(index=False, disable_numparse=True)
+    return Block(f"{table}\n\n{wrapped(paper_legend(cells))}")
+
+
+def paper_legend(cells: pd.DataFrame) -> str:
+    """What the marks of `paper_block` mean, and how many trainings stand behind them."""
+    seeds = cells.groupby("ways")["seeds"].min()
+    counts = ", ".join(f"{ways}-way {count}" for ways, count in seeds.items())
+    legend = f"✓: within the joint 95 % interval. Training seeds: {counts}."
+    if cells["settings"].str.startswith("partial").any():
+        legend += " At a share: of the paper's meta-iterations."
+    return legend
 
 
 def percent(cell: dict[str, Any], key: str) -> str:
