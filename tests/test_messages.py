@@ -59,6 +59,12 @@ ANSWERS = {
     # what its plugins cannot do
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be other than 0; -1 is as many as c",
     "hydra.launcher.batch_size=0": "hydra.launcher.batch_size=0: must be at least 1, or auto",
+    "hydra.launcher.batch_size=many": "hydra.launcher.batch_size=many: must be at least 1, or auto",
+    "hydra.launcher.prefer=Threads": "hydra.launcher.prefer=Threads: must be processes or threads",
+    "hydra.launcher.require=sharedmem": "hydra.launcher.require=sharedmem: must be null: jobs sha",
+    "hydra.launcher.timeout=-1": "hydra.launcher.timeout=-1: must be above 0, or null",
+    "hydra.launcher.pre_dispatch=0": "hydra.launcher.pre_dispatch=0: must be all, at least 1, or",
+    "hydra.launcher.max_nbytes=1T": "hydra.launcher.max_nbytes=1T: must be a number of bytes, suc",
     "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0: must be at least 1",  # it would never end
     "hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0: must be at least 1",
     "hydra.sweeper.max_batch_size=0": "hydra.sweeper.max_batch_size=0: must be at least 1, or null",

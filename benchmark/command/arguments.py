@@ -1,6 +1,7 @@
 """What is typed, looked at before Hydra sees it: order of flags, choices, what can be swept."""
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,10 +32,26 @@ def below_one(value: Any) -> bool:
     return isinstance(value, int) and value < 1
 
 
+def unlike(pattern: str) -> Callable[[Any], bool]:
+    """Whether a value as it is typed is not the whole of a pattern."""
+    return lambda value: not re.fullmatch(pattern, "null" if value is None else str(value))
+
+
 # On which values Hydra or a plugin of it fails, or waits for ever, and what is allowed instead.
 FATAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hydra.launcher.n_jobs": (lambda n: n == 0, "other than 0; -1 is as many as cores"),
-    "hydra.launcher.batch_size": (below_one, "at least 1, or auto"),
+    "hydra.launcher.batch_size": (unlike(r"auto|[1-9]\d*"), "at least 1, or auto"),
+    "hydra.launcher.prefer": (unlike("processes|threads"), "processes or threads"),
+    "hydra.launcher.require": (unlike("null"), "null: jobs share no memory"),
+    "hydra.launcher.timeout": (lambda n: isinstance(n, int | float) and n <= 0, "above 0, or null"),
+    "hydra.launcher.pre_dispatch": (
+        unlike(r"all|[1-9]\d*|([1-9]\d* *\* *)?n_jobs"),
+        "all, at least 1, or a multiple of n_jobs, such as 2*n_jobs",
+    ),
+    "hydra.launcher.max_nbytes": (
+        unlike(r"\d+[KMG]?|null"),
+        "a number of bytes, such as 50M, or null",
+    ),
     "hydra.sweeper.n_jobs": (below_one, "at least 1"),
     "hydra.sweeper.n_trials": (below_one, "at least 1"),
     "hydra.sweeper.max_batch_size": (below_one, "at least 1, or null"),
