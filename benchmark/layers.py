@@ -65,21 +65,42 @@ class FirstBlock(keras.layers.Layer):
     written once, already normalised, and the backward pass needs no second look at them. The
     covariance grows with the square of the channels: a block for images, not for feature maps.
 
-    Kernel, gamma and beta are the only variables, in the order of the three layers.
+    Kernel, gamma and beta are the only variables, in the order of the three layers. scale: whether
+    there is a gamma; adapted: whether the inner loop adapts the beta.
     """
 
-    def __init__(self, filters: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        filters: int,
+        kernel_initializer: Any = "glorot_uniform",
+        scale: bool = True,
+        adapted: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
+        self.kernel_initializer = kernel_initializer
+        self.scale = scale
+        self.adapted = adapted
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"filters": self.filters}
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_initializer": keras.saving.serialize_keras_object(self.kernel_initializer),
+            "scale": self.scale,
+            "adapted": self.adapted,
+        }
 
     def build(self, input_shape: Any) -> None:
         shape = (3, 3, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
-        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, name="kernel"
+        )
+        self.gamma: Any = 1.0
+        if self.scale:
+            self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
+        self.beta.adapted = self.adapted
 
     def call(self, images: Any) -> Any:
         """[batch, height, width, channels] to [batch, ceil(height/2), ceil(width/2), filters]."""

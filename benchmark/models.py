@@ -86,10 +86,15 @@ class MAMLConv(Model):
     def build(self, input_shape: tuple[int, ...], outputs: int) -> "keras.Model":
         import keras
 
-        from benchmark.layers import ShiftNormalization
+        from benchmark.layers import FirstBlock, ShiftNormalization
 
-        stack: list[Any] = [keras.Input(input_shape), keras.layers.Rescaling(-1.0, offset=1.0)]
-        for _ in range(self.layers):
+        glorot = keras.initializers.GlorotUniform()  # draws its seed here, as Conv2D does
+        stack: list[Any] = [
+            keras.Input(input_shape),
+            keras.layers.Rescaling(-1.0, offset=1.0),
+            FirstBlock(self.filters, glorot, scale=False, adapted=self.adapt_shift),
+        ]
+        for _ in range(self.layers - 1):
             stack += [
                 keras.layers.Conv2D(self.filters, 3, strides=2, padding="same", use_bias=False),
                 ShiftNormalization(self.adapt_shift),

@@ -84,25 +84,24 @@ def test_mamls_network_starts_as_its_authors_and_does_not_adapt_the_shifts():
     assert all_of_it.adapted is None and network_of(settings()).adapted is None
 
 
-@pytest.mark.parametrize(("side", "channels"), [(6, 1), (5, 3)])
-def test_the_first_block_is_convolution_normalisation_and_relu(side, channels):
+@pytest.mark.parametrize(("side", "channels", "scale"), [(6, 1, True), (5, 3, True), (6, 1, False)])
+def test_the_first_block_is_convolution_normalisation_and_relu(side, channels, scale):
     """Forward against plain NumPy, backward against finite differences of it, in float64."""
     random = np.random.default_rng(3)
     x = random.random((4, side, side, channels))
-    block = FirstBlock(5, dtype="float64")
+    block = FirstBlock(5, scale=scale, dtype="float64")
     block.build(x.shape)
     shapes = [v.shape for v in block.trainable_variables]
-    assert shapes == [(3, 3, channels, 5), (5,), (5,)]
+    assert shapes == [(3, 3, channels, 5)] + [(5,)] * (1 + scale)
     values = [random.normal(size=shape) for shape in shapes]
     for variable, value in zip(block.trainable_variables, values, strict=True):
         variable.assign(value)
     weights = random.normal(size=block(x).shape)
 
     def by_hand(flat):
-        kernel, gamma, beta = np.split(flat, np.cumsum([v.size for v in values])[:-1])
-        normal = reference.batch_norm(
-            reference.convolution(x, kernel.reshape(shapes[0])), gamma, beta
-        )
+        kernel, *gamma, beta = np.split(flat, np.cumsum([v.size for v in values])[:-1])
+        maps = reference.convolution(x, kernel.reshape(shapes[0]))
+        normal = reference.batch_norm(maps, gamma[0] if gamma else np.ones_like(beta), beta)
         return np.maximum(normal, 0)
 
     flat = np.concatenate([v.ravel() for v in values])
