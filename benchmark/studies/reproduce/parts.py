@@ -41,14 +41,14 @@ class Part:
 REPTILE = ("algorithm=reptile",)
 MAML = ("algorithm=maml",)
 FIRST_ORDER = ("algorithm=maml_first_order",)
-SHARED = ("algorithm=fomaml",)
+CYCLING = ("algorithm=fomaml",)
 REPLACEMENT = ("algorithm=fomaml_replacement",)
 SEPARATE = ("algorithm=fomaml_separate",)
 ONE_SHOT, FIVE_SHOT = ("task.train_shots=1",), ("task.train_shots=5",)
 
 ENDS = ("algorithm.inner_steps=1,4,15",)  # of figure 4a, with where its statements begin
+ENDS_AND_5 = ("algorithm.inner_steps=1,4,5,15",)
 ENDS_AND_DROP = ("algorithm.inner_steps=1,3,4,5,15",)
-ENDS_AND_FALL = ("algorithm.inner_steps=1,4,5,15",)
 BATCHES = ("algorithm.inner_batch=5,25,100",)  # the same of figure 4b
 BATCHES_AND_DROP = ("algorithm.inner_batch=5,25,30,100",)
 UP_TO_15_SHOTS = ("algorithm.inner_batch=5,25,75",)  # a separate tail holds back 5 of 20
@@ -70,11 +70,11 @@ PARTS = (
     Part("section 5.1", "theory", THEORY, 3),
     Part("figure 3", "combinations of inner gradients", "combinations", 18),
     Part("figure 4a", "Reptile", "overlap_iterations", 2, REPTILE + ENDS),
-    Part("figure 4a", "FOMAML, cycling", "overlap_iterations", 2, SHARED + ENDS_AND_DROP),
-    Part("figure 4a", "FOMAML, replacement", "overlap_iterations", 3, REPLACEMENT + ENDS_AND_FALL),
+    Part("figure 4a", "FOMAML, cycling", "overlap_iterations", 2, CYCLING + ENDS_AND_DROP),
+    Part("figure 4a", "FOMAML, replacement", "overlap_iterations", 3, REPLACEMENT + ENDS_AND_5),
     Part("figure 4a", "FOMAML, separate tail", "overlap_iterations", 2, SEPARATE + ENDS),
     Part("figure 4b", "Reptile", "overlap_batch", 2, REPTILE + BATCHES),
-    Part("figure 4b", "FOMAML, cycling", "overlap_batch", 2, SHARED + BATCHES_AND_DROP),
+    Part("figure 4b", "FOMAML, cycling", "overlap_batch", 2, CYCLING + BATCHES_AND_DROP),
     Part("figure 4b", "FOMAML, replacement", "overlap_batch", 2, REPLACEMENT + BATCHES_AND_DROP),
     Part("figure 4b", "FOMAML, separate tail", "overlap_batch", 2, SEPARATE + UP_TO_15_SHOTS),
     Part("figure 4c", "FOMAML, cycling", "overlap_step", 2, OUTER_ENDS),
