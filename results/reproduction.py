@@ -146,15 +146,20 @@ def groups(
         yield str(number), joined(part["command"]), tuple(part["run"])
 
 
-def products(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Parts of alike runs that each are every combination of their commands' values."""
+def products(runs: pd.DataFrame) -> list[pd.DataFrame]:
+    """The fewest parts of alike runs that each are every combination of their commands' values."""
     words = pd.DataFrame([words_of(command) for command in runs["command"]], index=runs.index)
-    varied = [key for key in words if words[key].nunique() > 1]
-    if len(runs) == math.prod(words[varied].nunique()):
-        yield runs
-    else:
-        for _, part in runs.groupby(words[varied[0]], sort=False):
-            yield from products(part)
+    if len(set(map(tuple, words.to_numpy()))) == math.prod(words.nunique()):
+        return [runs]
+    partners = (words[key].map(with_each(words, key)) for key in words)
+    cuts = [list(runs.groupby(beside)) for beside in partners if beside.nunique() > 1]
+    return min(([p for _, part in cut for p in products(part)] for cut in cuts), key=len)
+
+
+def with_each(words: pd.DataFrame, key: str) -> pd.Series:
+    """For each value of `key`, what the other words are in the commands that have it."""
+    others = words.drop(columns=key).agg(" ".join, axis=1)
+    return others.groupby(words[key]).agg(lambda beside: " | ".join(sorted(set(beside))))
 
 
 def words_of(command: Any) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import math
 import shlex
 
 import numpy as np
@@ -319,19 +320,25 @@ def test_a_command_of_the_page_makes_as_many_runs_as_it_says(command, number):
         compose(*job)
 
 
-def test_a_command_stands_for_what_it_makes_alone():
-    """Three of the four combinations of two values are two commands."""
-    words = [("fomaml", 5), ("reptile", 1), ("reptile", 5)]
-    runs = pd.DataFrame(
-        {
-            "command": [
-                f"python -m benchmark algorithm={a} algorithm.inner_steps={k}" for a, k in words
-            ],
-            "run": [f"{a}{k}" for a, k in words],
-        }
-    )
-    parts = [list(part["run"]) for part in reproduction.products(runs)]
-    assert parts == [["fomaml5"], ["reptile1", "reptile5"]]
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([2, 1], ["model=mlp seed=0", "model=conv seed=0", "model=conv seed=1"]),
+        ([1, 6], ["seed=0 model=mlp", *(f"seed={n} model={m}" for n in (1, 2) for m in "abc")]),
+        ([6, 1], [*(f"seed={n} model={m}" for n in (1, 2) for m in "abc"), "seed=3 model=a"]),
+        ([2], ["seed=0", "seed=0"]),
+        ([2], ["", ""]),
+    ],
+)
+def test_runs_are_told_by_the_fewest_commands_that_make_them_alone(parts, words):
+    runs = pd.DataFrame({"command": [f"python -m benchmark {word}" for word in words]})
+    told = reproduction.products(runs)
+    assert sorted(map(len, told)) == sorted(parts)
+    assert sorted(index for part in told for index in part.index) == list(runs.index)
+    for part in told:
+        said = shlex.split(reproduction.joined(part["command"]))[3:]
+        made = math.prod(len(split_sweep(word)) for word in said if "=" in word)
+        assert made == part["command"].nunique()
 
 
 def test_joined_numbers_ascend():
