@@ -151,7 +151,7 @@ def products(runs: pd.DataFrame) -> list[pd.DataFrame]:
     words = pd.DataFrame([words_of(command) for command in runs["command"]], index=runs.index)
     if len(set(map(tuple, words.to_numpy()))) == math.prod(words.nunique()):
         return [runs]
-    partners = (words[key].map(with_each(words, key)) for key in words)
+    partners = (words[key].map(with_each(words, str(key))) for key in words)
     cuts = [list(runs.groupby(beside)) for beside in partners if beside.nunique() > 1]
     return min(([p for _, part in cut for p in products(part)] for cut in cuts), key=len)
 
