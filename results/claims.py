@@ -26,6 +26,10 @@ REPTILE = {"method": "reptile"}
 
 STEPS, BATCH, OUTER = "algorithm.inner_steps", "algorithm.inner_batch", "algorithm.outer_step"
 REPLACEMENT = "algorithm.replacement"
+EXAMPLES = 100
+"""Of a task, in figure 4."""
+REPEATS = {STEPS: 5, BATCH: 34}
+"""From where, cycling through them, the last batch holds none that is new."""
 WORDS = {STEPS: "{} iterations", BATCH: "{} examples"}
 
 
@@ -97,7 +101,7 @@ def makes_no_progress(method: str) -> Callable[[pd.DataFrame], list[Claim]]:
 
 
 def drops(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFrame], list[Claim]]:
-    """Accuracy at `pivot` is fine, and above that at the next and at the largest value of `key`.
+    """Accuracy at `pivot` is fine, and above that where `key` first REPEATS and at its largest.
 
     Fine is not below that at the value before it, up to MARGIN. All with cycling batches.
     """
@@ -105,7 +109,7 @@ def drops(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFram
 
     def claims(frame: pd.DataFrame) -> list[Claim]:
         values = values_of(frame, cycling, key)
-        below, above = [v for v in values if v < pivot], [v for v in values if v > pivot]
+        below, above = [v for v in values if v < pivot], [v for v in values if v >= REPEATS[key]]
         here = at(cycling, key, pivot)
         fine = [Claim(here, at(cycling, key, value), -MARGIN) for value in below[-1:]]
         ends = dict.fromkeys([*above[:1], *above[-1:]])
@@ -138,12 +142,15 @@ def gains_more(*quartets: tuple[str, str, str, str]) -> Callable[[pd.DataFrame],
 def falls_more_gradually(
     kind: dict[str, Any], key: str, pivot: float
 ) -> Callable[[pd.DataFrame], list[Claim]]:
-    """From `pivot` to the next value of `key`, cycling batches lose more than those drawn anew."""
+    """From `pivot` to where `key` first REPEATS, cycling batches lose more than those drawn anew.
+
+    Batches of all EXAMPLES tell nothing: they are the same either way.
+    """
     ways = {"cycling": {**kind, REPLACEMENT: False}, "replacement": {**kind, REPLACEMENT: True}}
 
     def claims(frame: pd.DataFrame) -> list[Claim]:
         both = set.intersection(*(set(values_of(frame, way, key)) for way in ways.values()))
-        above = sorted(value for value in both if value > pivot)
+        above = sorted(value for value in both if REPEATS[key] <= value < EXAMPLES)
         if not above or pivot not in both:
             return []
         ends = [

@@ -249,7 +249,7 @@ FLAT = {2: 0.79, 4: 0.8, 5: 0.8, 8: 0.795}
 FALLING = {2: 0.79, 4: 0.8, 5: 0.7, 8: 0.6}
 FALLING_BEFORE = {1: 0.2, 3: 0.9, 4: 0.8, 5: 0.7, 8: 0.6}  # one step is no measure of what is fine
 FLAT_BATCHES = {10: 0.79, 25: 0.8, 30: 0.8, 50: 0.795}
-FALLING_BATCHES = {10: 0.79, 25: 0.8, 30: 0.7, 50: 0.6}
+FALLING_BATCHES = {10: 0.79, 25: 0.8, 30: 0.81, 35: 0.7, 50: 0.6}  # at 30 some are new
 WITH = {"algorithm.replacement": True}
 
 
@@ -302,8 +302,8 @@ def test_figure_4_held_and_refuted(tmp_path, name, kind, key, held, refuted):
 )
 def test_falling_more_gradually_is_a_difference_of_losses(tmp_path, name, key, pivot):
     for case, lost in [("held", 0.1), ("refuted", 0.4)]:
-        sweep(tmp_path / case, SHARED, key, {pivot: 0.8, 2 * pivot: 0.6})
-        sweep(tmp_path / case, SHARED, key, {pivot: 0.7, 2 * pivot: 0.7 - lost}, **WITH)
+        sweep(tmp_path / case, SHARED, key, {pivot: 0.8, 2 * pivot: 0.6, 100: 0.5})
+        sweep(tmp_path / case, SHARED, key, {pivot: 0.7, 2 * pivot: 0.7 - lost, 100: 0.5}, **WITH)
     outcome = judged(tmp_path / "held", name)
     (difference,) = outcome.differences
     assert outcome.verdict == "held"
@@ -313,6 +313,12 @@ def test_falling_more_gradually_is_a_difference_of_losses(tmp_path, name, key, p
         f"replacement at {pivot} over replacement at {2 * pivot} 10.00: +10.00 ± 0.00"
     )
     assert verdict(tmp_path / "refuted", name) == "not held"
+
+
+def test_batches_of_all_examples_or_with_new_ones_do_not_tell_how_gradually_it_falls(tmp_path):
+    for kind in ({}, WITH):
+        sweep(tmp_path, SHARED, "inner_batch", {25: 0.8, 30: 0.7, 100: 0.5}, **kind)
+    assert verdict(tmp_path, "replacement falls more gradually above batch 25") == "no records"
 
 
 @pytest.mark.parametrize("scores", [True, False])

@@ -50,7 +50,8 @@ ENDS = ("algorithm.inner_steps=1,4,15",)  # of figure 4a, with where its stateme
 ENDS_AND_5 = ("algorithm.inner_steps=1,4,5,15",)
 ENDS_AND_DROP = ("algorithm.inner_steps=1,3,4,5,15",)
 BATCHES = ("algorithm.inner_batch=5,25,100",)  # the same of figure 4b
-BATCHES_AND_DROP = ("algorithm.inner_batch=5,25,30,100",)
+BATCHES_AND_35 = ("algorithm.inner_batch=5,25,35,100",)
+BATCHES_AND_DROP = ("algorithm.inner_batch=5,25,30,35,100",)
 UP_TO_15_SHOTS = ("algorithm.inner_batch=5,25,75",)  # a separate tail holds back 5 of 20
 ALL_UP_TO_15_SHOTS = ("algorithm.inner_batch=range(5,80,5)",)
 OUTER_ENDS = ("algorithm.outer_step=0.00390625,1.0,64.0",)
@@ -75,7 +76,7 @@ PARTS = (
     Part("figure 4a", "FOMAML, separate tail", "overlap_iterations", 2, SEPARATE + ENDS),
     Part("figure 4b", "Reptile", "overlap_batch", 2, REPTILE + BATCHES),
     Part("figure 4b", "FOMAML, cycling", "overlap_batch", 2, CYCLING + BATCHES_AND_DROP),
-    Part("figure 4b", "FOMAML, replacement", "overlap_batch", 2, REPLACEMENT + BATCHES_AND_DROP),
+    Part("figure 4b", "FOMAML, replacement", "overlap_batch", 2, REPLACEMENT + BATCHES_AND_35),
     Part("figure 4b", "FOMAML, separate tail", "overlap_batch", 2, SEPARATE + UP_TO_15_SHOTS),
     Part("figure 4c", "FOMAML, cycling", "overlap_step", 2, OUTER_ENDS),
     Part("figure 4a", "all its points", "overlap_iterations", 0),
