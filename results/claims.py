@@ -181,11 +181,11 @@ def keeps(kind: dict[str, Any], key: str, pivot: float) -> Callable[[pd.DataFram
 
 
 def full_batches_are_poor(frame: pd.DataFrame) -> list[Claim]:
-    """At each outer step, shared tail with batches of 100 is below its rivals with them.
+    """At each outer step, shared tail with batches of all EXAMPLES is below its rivals with them.
 
     Where a step has no rivals, it is below shared tail with disjoint batches of 25.
     """
-    shared = {**SHARED, BATCH: 100}
+    shared = {**SHARED, BATCH: EXAMPLES}
     disjoint = {**SHARED, BATCH: 25, REPLACEMENT: False}
     claims = []
     for step in values_of(frame, shared, OUTER):
@@ -193,7 +193,7 @@ def full_batches_are_poor(frame: pd.DataFrame) -> list[Claim]:
         rivals = [
             Claim(Side(f"{label}: {name}", better), Side("shared tail", poor))
             for name, kind in (("Reptile", REPTILE), ("separate tail", SEPARATE))
-            if len(rows_where(frame, better := {**kind, BATCH: 100, OUTER: step}))
+            if len(rows_where(frame, better := {**kind, BATCH: EXAMPLES, OUTER: step}))
         ]
         of_25 = Claim(Side(f"{label}: batches of 25", disjoint), Side("of 100", poor))
         claims += rivals or [of_25]

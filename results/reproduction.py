@@ -147,7 +147,7 @@ def groups(
 
 
 def products(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    """The fewest parts of alike runs that each are every combination of their commands' values."""
+    """Few parts of alike runs that each are every combination of their commands' values."""
     words = pd.DataFrame([words_of(command) for command in runs["command"]], index=runs.index)
     if len(set(map(tuple, words.to_numpy()))) == math.prod(words.nunique()):
         return [runs]
@@ -371,7 +371,7 @@ def shared_tail(found: records.Records) -> str:
 def full_batches(found: records.Records) -> str:
     """What figures 4b and 4c say of one method: batches of all examples, an outer step of 1."""
     cycling, replacement = "FOMAML, shared tail, cycling", "FOMAML, shared tail, replacement"
-    size = 100
+    size = claims.EXAMPLES
     places = (
         ("figure 4b", cycling, size),
         ("figure 4b", replacement, size),
