@@ -182,6 +182,18 @@ def test_the_records_most_alike_tell(tmp_path):
     assert costs.seconds(plain(), [busy, known[2], known[2]]) == costs.seconds(plain(), known)
 
 
+def test_a_small_meta_iteration_does_not_tell_the_time_of_a_large_one(tmp_path):
+    small = Known(plain(inner_steps=1), TIMING | {"seconds_per_meta_iteration": 0.4})
+    large, larger = (
+        Known(plain(inner_steps=steps), TIMING | {"seconds_per_meta_iteration": steps / 100})
+        for steps in (20, 25)
+    )
+    assert costs.iteration_seconds(plain(inner_steps=30), [small, large, larger]) == pytest.approx(
+        0.3
+    )
+    assert costs.iteration_seconds(plain(inner_steps=1), [small, large, larger]) == 0.4
+
+
 def test_committed_records_tell_each_others_costs():
     """To within a factor of three, but for a few that were recorded on a machine busy otherwise."""
     known = costs.known_costs([PUBLISHED])

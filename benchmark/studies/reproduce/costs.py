@@ -28,6 +28,7 @@ STARTUP_SECONDS = 10.0
 UNKNOWN_SECONDS_AN_IMAGE = 1e-4  # where there is no record at all
 
 MOST = 5  # records that are asked about a run
+NEARLY = 1.5  # by how much more their work may differ from the run's than the nearest one's does
 SECONDS = "seconds_per_meta_iteration"
 
 SHORT = (
@@ -160,11 +161,17 @@ def is_maml(plain: dict[str, Any]) -> bool:
 def most_alike(plain: dict[str, Any], known: Sequence[Known]) -> list[Known]:
     """The records that tell most about these settings, at most MOST of the same kind.
 
-    Several, since a record may come from a machine that was busy with something else.
+    Several, since a record may come from a machine that was busy with something else; but all about
+    as near in work, since a small meta-iteration spends more time on each image than a large one.
     """
+
+    def distance(one: Known) -> float:
+        return abs(math.log(work(plain, one)))
+
     nearest = min(kind(plain, one.plain) for one in known)
-    same = [one for one in known if kind(plain, one.plain) == nearest]
-    return sorted(same, key=lambda one: abs(math.log(work(plain, one))))[:MOST]
+    same = sorted((one for one in known if kind(plain, one.plain) == nearest), key=distance)
+    furthest = distance(same[0]) + math.log(NEARLY)
+    return [one for one in same[:MOST] if distance(one) <= furthest]
 
 
 def work(plain: dict[str, Any], like: Known) -> float:
